@@ -12,6 +12,7 @@ import { ActionheroError, toError } from "../errors";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import { beginBoot, endBoot, failBoot } from "../server/booting";
+import type { ResqueApi } from "../task/resqueApi";
 import { instancesOf, loadModule } from "../utils/modules";
 import type { Initializer } from "./initializer";
 import {
@@ -155,6 +156,9 @@ export class Process {
     if (this.state !== "running" || !(delayMs > 0)) return;
     if (Object.keys(api.servers.servers).length === 0) return;
     this.isDraining = true;
+    // jobs can wait for another process
+    const { resque } = api as { resque?: Partial<ResqueApi> };
+    resque?.multiWorker?.drain?.();
     log(`serving on for ${delayMs} ms before the stop`, "notice");
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, delayMs);

@@ -83,6 +83,7 @@ export class MultiWorker extends EventEmitter {
   private process?: WorkerProcess;
   private timer?: Timer;
   private stopping?: Promise<void>;
+  private isDraining = false;
   private readonly takenIds = new Set<number>();
   /** Workers that finish their last job. */
   private readonly retiring = new Map<Worker, Promise<void>>();
@@ -113,6 +114,7 @@ export class MultiWorker extends EventEmitter {
     await this.stopping;
     if (this.running) return;
     this.running = true;
+    this.isDraining = false;
     const connection = new Connection(this.options.connection);
     this.connection = connection;
     try {
@@ -128,6 +130,13 @@ export class MultiWorker extends EventEmitter {
       throw error;
     }
     if (this.running) this.scheduleCheck();
+  }
+
+  /** A stop is imminent: fetch no other jobs. Running ones continue. */
+  drain(): void {
+    this.isDraining = true;
+    this.timer?.cancel();
+    while (this.workers.length > 0) this.retireOne();
   }
 
   /** Finish running jobs within `shutdownTimeout`, then unregister; unfinished jobs are requeued. */
@@ -203,7 +212,7 @@ export class MultiWorker extends EventEmitter {
       this.check(Math.max(0, delay))
         .catch((error) => this.process?.callFailed(toError(error)))
         .finally(() => {
-          if (this.running) this.scheduleCheck();
+          if (this.running && !this.isDraining) this.scheduleCheck();
         });
     });
   }

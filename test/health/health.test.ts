@@ -162,7 +162,12 @@ describe("on the web server's port", () => {
     config.health.cacheFor = 600_000;
     expect((await ready()).status).toBe(200);
     config.general.drainDelay = 600_000;
+    const drain = jest.fn();
+    const { multiWorker } = api.resque;
+    api.resque.multiWorker = { drain } as never;
     const drained = app.process.drain();
+    expect(drain).toHaveBeenCalled();
+    api.resque.multiWorker = multiWorker;
     const { status, json } = await ready();
     expect([status, json]).toEqual([503, { status: "stopping" }]);
     expect((await live()).status).toBe(200);

@@ -197,6 +197,27 @@ describeOnEachEngine("workers", (engine) => {
     expect(replies).toEqual([1]);
   });
 
+  test("before a stop no other job is fetched, and running ones continue", async () => {
+    const queue = await bench.queue();
+    let release!: () => void;
+    const multiWorker = bench.multiWorker(
+      { slow: () => new Promise<void>((resolve) => (release = resolve)) },
+      { queues: ["q"], minTaskProcessors: 2, checkTimeout: 1 },
+    );
+    await multiWorker.start();
+    const began = once(multiWorker, "job");
+    await queue.enqueue("q", "slow");
+    await began;
+    multiWorker.drain();
+    await queue.enqueue("q", "slow", ["later"]);
+    const succeeded = once(multiWorker, "success");
+    release();
+    await succeeded;
+    expect(multiWorker.workers).toEqual([]);
+    await multiWorker.stop();
+    expect(await queue.length("q")).toBe(1);
+  });
+
   test("a minimum of workers above the maximum is what runs", async () => {
     const multiWorker = bench.multiWorker(
       {},
