@@ -29,7 +29,7 @@ export function requireTarget(
   requireName(...target);
 }
 
-/** @throws Error naming a flag that is no input, has no value, or was taken for an option of the framework */
+/** @throws Error naming a flag that is not an input, has no value, or was taken for an option of the framework */
 export function givenInputs(
   kind: "action" | "task",
   name: string,

@@ -22,6 +22,7 @@ const WORDS = [
   ["of other kinds", "other producers, other schedulers"],
   ["(?:that|which) is none", "is missing, is invalid"],
   ["what is no", "a value that is not"],
+  ["(?:that|which) (?:is|are) no(?! longer| more)", "that is not a"],
   ["one's own", "custom, existing"],
   ["whoever", "a client that, a user who"],
   ["at hand", "active, current, available"],

@@ -26,6 +26,12 @@ test("a sentence that continues in the next line of a comment is found", () => {
   ]);
 });
 
+test("a missing quality is said by not, unless something is over", () => {
+  const found = (text: string) => findWords(text).map((one) => one.found);
+  expect(found("a name that is no token")).toEqual(["that is no"]);
+  expect(found("a job that is no longer queued")).toEqual([]);
+});
+
 test("other text is not reported", () => {
   const text = "Open sockets, keyed by an incrementing id. Nobody is named.";
   expect(findWords(text)).toEqual([]);

@@ -67,7 +67,7 @@ export async function hashPassword(
 /**
  * Whether it is the password of a stored hash.
  * @param stored undefined or null for a user who does not exist: false, after the same time
- * @throws TypeError for a text that is no hash of `hashPassword`
+ * @throws TypeError for a text that is not a hash of `hashPassword`
  * @throws HttpError 503 while too many passwords wait
  */
 export async function verifyPassword(
@@ -84,7 +84,7 @@ export async function verifyPassword(
 
 /**
  * Whether a hash has other parameters than new ones: hash the password again after it was verified.
- * @throws TypeError for a text that is no hash of `hashPassword`
+ * @throws TypeError for a text that is not a hash of `hashPassword`
  */
 export function needsRehash(stored: string): boolean {
   const { ln, r, p, key } = read(stored);

@@ -219,7 +219,7 @@ function checkSameSite(
     );
 }
 
-/** @throws TypeError for a name that is no token, and for more than 4,096 bytes */
+/** @throws TypeError for a name that is not a token, and for more than 4,096 bytes */
 function pairOf(name: string, value: string): string {
   if (!TOKEN.test(name))
     throw new TypeError(`a cookie cannot be named ${name}`);

@@ -19,7 +19,7 @@ import {
 
 /** JSON: an empty object, or a list of one item. */
 const JSON_CONTAINER_BYTES = 56;
-/** A further item of a list: its slot, and a number that is no small integer. */
+/** A further item of a list: its slot, and a number that is not a small integer. */
 const JSON_ITEM_BYTES = 24;
 /** A member under a name that is new at its place: V8 stores the name, and describes the shape of the object so far. */
 const JSON_MEMBER_BYTES = 128;
@@ -262,7 +262,7 @@ export function indexedBytes(keys: string[]): number {
   return bytes;
 }
 
-/** @returns -1 for a name that is no index */
+/** @returns -1 for a name that is not an index */
 function indexAt(name: string, start: number, end: number): number {
   if (end === start || end - start > 10) return -1;
   let index = 0;

@@ -48,7 +48,7 @@ function withoutExcerpt({ message }: SyntaxError): SyntaxError {
   return new SyntaxError(`the JSON is malformed${place ?? end}`);
 }
 
-/** @throws JsonLimitError when a request that is no JSON has more params than `config.web.maxParams` */
+/** @throws JsonLimitError when a request that is not JSON has more params than `config.web.maxParams` */
 export function refuseParams(count: number): void {
   const limit = settings().web.maxParams;
   if (count > limit) throw new JsonLimitError("maxKeys", limit);

@@ -124,7 +124,7 @@ export class Session {
 
   /**
    * Keep a value; it is written when the action has ended.
-   * @throws TypeError for a value that is no JSON
+   * @throws TypeError for a value that is not JSON
    * @throws HttpError 413 when the session would have more than `session.maxBytes`
    */
   set<Name extends StoredName>(name: Name, value: StoredValues[Name]): void {

@@ -219,7 +219,7 @@ describe("a faulty command is reported with its file, and the others work", () =
       "`generate` is a command of actionhero",
     ],
     ["no name", named("null"), "name is required for this cli command"],
-    ["a name that is no string", named("5"), "instance.name.trim is not a"],
+    ["a name that is not a string", named("5"), "instance.name.trim is not a"],
     [
       "a constructor that throws",
       `${header}exports.A = class extends CLI { constructor() { super(); throw new Error("boom"); } async run() {} };`,

@@ -212,7 +212,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     expect((user as { then?: unknown }).then).toBeUndefined();
   });
 
-  test("a response that is no object is in `data`", async () => {
+  test("a response that is not an object is in `data`", async () => {
     const client = open(url());
     await expect(client.call("list")).resolves.toEqual({ data: [1] });
     await expect(client.call("text")).resolves.toEqual({ data: "one" });

@@ -114,7 +114,7 @@ describe("the loader of the package's own files", () => {
     ).toEqual([["bad", "bad"], 2]);
   });
 
-  test("a file that is no JavaScript is an error that names it", async () => {
+  test("a file that is not JavaScript is an error that names it", async () => {
     expect(
       await inProcess(
         `try { index.require("./parts/wrong") } catch ({ name, stack }) { return [name, stack.split('\\n')[0]] }`,

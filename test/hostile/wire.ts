@@ -74,7 +74,7 @@ export interface RawResponse {
 /**
  * Take apart what an HTTP server sent, as strictly as a proxy in front would.
  * @param isHead the responses have no bodies
- * @throws Error for bytes that are no sequence of whole responses
+ * @throws Error for bytes that are not a sequence of whole responses
  */
 export function parseResponses(bytes: Buffer, isHead = false): RawResponse[] {
   const text = bytes.toString("latin1");

@@ -152,7 +152,7 @@ describe("a text becomes the type that a JSON Schema names", () => {
       { n: 1, child: { n: 2, child: { n: 3 } } },
     ],
     ["no schema at all", {}, "5", "5"],
-    ["a value that is no text", number, true, true],
+    ["a value that is not a text", number, true, true],
   ];
 
   test.each(cases)("%s", (_name, schema, value, expected) => {

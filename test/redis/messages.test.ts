@@ -163,7 +163,7 @@ describeOnEachEngine("messages between nodes", () => {
       expect((await exchange())[1]).toMatchObject({ response: "done" });
     });
 
-    test("takes arguments that are no list as one, and null as none", async () => {
+    test("takes arguments that are not a list as one, and null as none", async () => {
       open.method = jest.fn();
       const call = { messageType: "do", method: "api.method", messageId: "1" };
       const send = (args: unknown) =>

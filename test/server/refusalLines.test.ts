@@ -218,7 +218,7 @@ describe("what clients do wrong is logged at errors.clientErrorLogLevel", () => 
       () => refused(request("/api/held/%zz")),
     ],
     [
-      "a callback that is no name",
+      "a callback that is not a name",
       /refused a request: .*not the name of a function/,
       () => refused(request("/api/limited?callback=a()")),
     ],

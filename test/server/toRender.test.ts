@@ -142,7 +142,7 @@ test("a client that uses the same id again gets the error of its second request"
   client.close();
 });
 
-test("a message that is no response does not keep the error back", async () => {
+test("a message that is not a response does not keep the error back", async () => {
   const client = await connectWebsocket();
   const { error } = await client.action("chatsAndThrows");
   expect(error).toBe("nothing was sent");

@@ -167,7 +167,7 @@ describeOnEachEngine("a periodic task that was changed", () => {
     api.tasks.tasks.tick.frequency = 7 * HOUR_MS;
     await specHelper.runFullTask("tick", {});
     expect(await waiting()).toEqual([{ queue: "default", hours: 7 }]);
-    // which is no other version
+    // which is not another version
     expect(await enqueueLostRecurrentTasks(new Set())).toEqual(new Set());
     expect(await waiting()).toEqual([{ queue: "default", hours: 7 }]);
   });

@@ -17,7 +17,7 @@ export function recordText(
   return `{"worker":${quotedName},"queue":${JSON.stringify(queue)},"run_at":"${runAt}","payload":${raw}}`;
 }
 
-/** @returns undefined for a text that is no record */
+/** @returns undefined for a text that is not a record */
 export function openRecord(record: string): QueuedJob | undefined {
   const at = record.indexOf(',"payload":');
   if (at === -1) return undefined;

@@ -198,7 +198,7 @@ async function datedVersionOf(file: FileResponse): Promise<string | undefined> {
   return known && versionOf(known.size, known.lastModified);
 }
 
-/** Place, size and times of the file behind a response; streams that are no files have none. */
+/** Place, size and times of the file behind a response; undefined for streams that are not files. */
 async function identityOf({
   path,
   length,

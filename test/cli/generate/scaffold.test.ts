@@ -20,7 +20,7 @@ afterEach(() => {
   project.remove();
 });
 
-test("a file that is there is kept, which is no error", () => {
+test("a file that is there is kept, which is not an error", () => {
   const file = path.join(project.root, "mine.txt");
   const scaffold = new Scaffold(project.root);
   scaffold.write("mine.txt", "theirs");

@@ -167,7 +167,7 @@ const MESSAGES: Frames[] = [
     request({ event: "constructor" }),
   ),
   text(
-    "events that are no text",
+    "events that are not text",
     ...[null, 1, {}, [], true].map((event) => request({ event })),
   ),
   text(

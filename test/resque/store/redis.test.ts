@@ -200,7 +200,7 @@ describeOnRedis("the store on redis", () => {
   });
 
   describe("keys of wrong types", () => {
-    test("a queue that is no list is skipped and named, and the finished job stays finished", async () => {
+    test("a queue that is not a list is skipped and named, and the finished job stays finished", async () => {
       const actor = await Actor.start(store, "p");
       const worker = await actor.worker();
       await store.enqueue("q", [job(1).raw]);

@@ -53,7 +53,7 @@ const STREAMS: [string, Buffer, Settings, Decoded[]][] = [
     ["é€😀", "änd {ü}"],
   ],
   [
-    "bytes that are no characters",
+    "bytes that are not characters",
     Buffer.from([0xff, 0xc3, 0x28, 0x0a, 0xe2, 0x82, 0x0a]),
     {},
     ["\ufffd\ufffd(", "\ufffd"],

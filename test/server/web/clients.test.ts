@@ -94,7 +94,7 @@ describe("address", () => {
     expect((await who(headers)).json.remoteIP).toBe(ip);
   });
 
-  test("text that is no address is not taken for one", async () => {
+  test("text that is not an address is not taken for one", async () => {
     const { remoteIP } = (await who()).json;
     for (const name of ["X-Forwarded-For", "X-Real-IP"]) {
       const forged = { [name]: "a to=FORGED action=admin" };

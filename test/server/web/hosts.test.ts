@@ -116,7 +116,7 @@ describe("a request line", () => {
   });
 });
 
-describe("a target that is no path", () => {
+describe("a target that is not a path", () => {
   beforeEach(() => {
     config.web.allowedRequestHosts = ["http://site.com"];
   });

@@ -413,7 +413,7 @@ local function isUniqueHeld(lock, queue, class)
 end
 `;
 
-/** `openRecord(record)`: queue and job; nil for a text that is no record. */
+/** `openRecord(record)`: queue and job; nil for a text that is not a record. */
 export const OPEN_RECORD = `
 local function openRecord(record)
   local at = string.find(record, ',"payload":', 1, true)
