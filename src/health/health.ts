@@ -33,7 +33,11 @@ const HEAD = {
 
 export function createHealthApi(): HealthApi {
   const checks = new Checks(() => settings().health);
-  checks.add("redis", () => api.redis.clients.client?.ping());
+  checks.add("redis", () => {
+    // the queue may have a server of its own
+    const { client, tasks } = api.redis.clients;
+    return Promise.all([client?.ping(), tasks?.ping()]);
+  });
   return { checks };
 }
 

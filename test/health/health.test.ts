@@ -133,6 +133,17 @@ describe("on the web server's port", () => {
     ]);
   });
 
+  test("a server that is not ready also when only the redis of its queue is away", async () => {
+    const ping = jest
+      .spyOn(api.redis.clients.tasks, "ping")
+      .mockRejectedValue(new Error("Connection is closed."));
+    try {
+      expect((await ready()).json.checks.redis.status).toBe("failed");
+    } finally {
+      ping.mockRestore();
+    }
+  });
+
   test("however many ask, checks run once in health.cacheFor", async () => {
     let runs = 0;
     config.health.cacheFor = 600_000;
