@@ -71,6 +71,8 @@ async function join(
     await createAnotherRoom(room);
   }
   await api.chatRoom.runMiddleware(connection, room, "join");
+  // the embedded engine delivers what middleware broadcasts in the next tick, before the connection is a member
+  await new Promise<void>((resolve) => process.nextTick(resolve));
 
   api.chatRoom.index.add(room, connection);
   try {

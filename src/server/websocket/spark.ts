@@ -56,18 +56,20 @@ class RateWindow {
   private count = 0;
 
   /**
-   * Count one event.
+   * Count one event, unless the limit is reached.
    * @param limit events per second; 0: no limit, nothing is counted
-   * @returns whether the limit is exceeded
+   * @returns 0, or how long the event has to wait, in ms
    */
-  isExceeded(limit: number): boolean {
-    if (!(limit > 0)) return false;
+  take(limit: number): number {
+    if (!(limit > 0)) return 0;
     const now = performance.now();
     if (now - this.start >= 1000) {
       this.start = now;
       this.count = 0;
     }
-    return ++this.count > limit;
+    if (this.count >= limit) return this.start + 1000 - now;
+    this.count++;
+    return 0;
   }
 }
 
@@ -186,6 +188,8 @@ export class Spark extends EventEmitter implements Holder {
   isQuitting = false;
   private isPaused = false;
   private readonly rate = new RateWindow();
+  /** Pending while it has sent more messages than it may in a second: the others are read after it. */
+  private slowedDown: NodeJS.Timeout | undefined = undefined;
 
   constructor(
     owner: Clients,
@@ -351,7 +355,7 @@ export class Spark extends EventEmitter implements Holder {
     if (this.isHeld) return;
     const { waiting = [] } = this;
     let next = 0;
-    while (next < waiting.length && this.turn.mayGoOn())
+    while (next < waiting.length && this.mayGoOn())
       this.work(...waiting[next++]!);
     if (next < waiting.length) {
       waiting.splice(0, next);
@@ -366,7 +370,11 @@ export class Spark extends EventEmitter implements Holder {
   /** The websocket is closed. Messages that were received before are handled first. */
   onClosed(): void {
     this.forgetUnfinished();
+    const { slowedDown } = this;
+    clearTimeout(slowedDown);
+    this.slowedDown = undefined;
     if (this.isHeld || !this.waiting) this.leave();
+    else if (slowedDown) this.onTurn();
   }
 
   private leave(): void {
@@ -415,9 +423,10 @@ export class Spark extends EventEmitter implements Holder {
   receive(data: Buffer, isBinary: boolean): void {
     this.hasReceived = true;
     this.forgetUnfinished();
-    if (this.isTooFast() || isBinary || !this.isOpen || this.isQuitting) return;
+    if (!this.isOpen || this.isQuitting) return;
+    if (isBinary) return void this.hasTime();
     const text = data.toString();
-    const isNow = !this.isHeld && !this.waiting && this.turn.mayGoOn();
+    const isNow = !this.isHeld && !this.waiting && this.mayGoOn();
     const bytes = this.bytesToCount(text, isNow);
     if (bytes > 0 && !this.share.take(bytes)) return this.onOverload(text);
     if (isNow) return this.work(text, bytes);
@@ -441,7 +450,7 @@ export class Spark extends EventEmitter implements Holder {
 
   receiveControl(bytes: number): void {
     this.unfinishedBytes -= bytes + FRAME_HEAD_BYTES; // they are added when the whole message is received
-    this.isTooFast();
+    this.hasTime();
   }
 
   /** The unfinished message is complete, or was abandoned. */
@@ -472,15 +481,22 @@ export class Spark extends EventEmitter implements Holder {
     done.then(forget, forget);
   }
 
-  /** Count a frame; beyond the limit, the client is disconnected. */
-  isTooFast(): boolean {
-    const limit = this.owner.maxMessagesPerSecond;
-    if (!this.rate.isExceeded(limit)) return false;
-    this.cut({
-      code: CloseCode.PolicyViolation,
-      reason: `more than ${limit} messages per second`,
-    });
-    return true;
+  /** Whether the next message may be handled now; otherwise `onTurn` is called later. */
+  private mayGoOn(): boolean {
+    return this.turn.mayGoOn() && this.hasTime();
+  }
+
+  /** Count a frame. Beyond the limit per second, nothing more is read from the client until the second is over. */
+  private hasTime(): boolean {
+    if (this.readyState === WebSocket.CLOSED) return true; // what it has sent is little
+    const ms = this.rate.take(this.owner.maxMessagesPerSecond);
+    if (ms === 0) return true;
+    this.slowedDown ??= setTimeout(() => {
+      this.slowedDown = undefined;
+      this.onTurn();
+    }, ms);
+    this.pause();
+    return false;
   }
 
   pause(): void {
@@ -492,7 +508,7 @@ export class Spark extends EventEmitter implements Holder {
   resume(): void {
     const isBusy = this.pending >= MAX_PENDING;
     if (!this.isPaused || this.isHeld || this.waiting) return;
-    if (isBusy || this.isBehind) return;
+    if (isBusy || this.isBehind || this.slowedDown) return;
     this.isPaused = false;
     this.ws.resume();
   }
