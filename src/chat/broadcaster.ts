@@ -117,7 +117,8 @@ export function generateMessagePayload(
 /** Handles `chat` messages: delivers the payload to every local member. */
 export function incomingMessage(envelope: ChatPubSubMessage): void {
   if (typeof envelope.connection?.room !== "string") {
-    log("ignored a malformed chat message", "debug", { envelope });
+    const { serverId } = envelope; // not the message, which may be private
+    log("ignored a malformed chat message", "debug", { serverId });
     return;
   }
   const payload = api.chatRoom.generateMessagePayload(envelope) as ChatPayload;

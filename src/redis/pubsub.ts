@@ -3,14 +3,12 @@ import type { Command, Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError, toError } from "../errors";
+import { textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
 import { A, defineOperation } from "./script";
 import { runAtomically } from "./step";
 import type { PubSubMessage } from "./lifecycle";
-
-/** Longest part of an ignored message that the log shows, in characters. */
-const SHOWN_LENGTH = 200;
 
 let subscriptions: Subscriptions | undefined;
 
@@ -87,7 +85,7 @@ function receive(channel: string, raw: string): void {
 
   const message = parse(raw);
   if (message?.serverToken !== settings().general.serverToken) {
-    ignore("malformed, or from another cluster", channel, raw);
+    ignore("malformed, or from another cluster", channel, message);
     return;
   }
   const { messageType } = message;
@@ -96,7 +94,7 @@ function receive(channel: string, raw: string): void {
     ? subscriptionHandlers[messageType as string]
     : undefined;
   if (typeof handler !== "function") {
-    ignore("of a type without a handler", channel, raw);
+    ignore("of a type without a handler", channel, message);
     return;
   }
   try {
@@ -119,10 +117,15 @@ function parse(raw: string): PubSubMessage | undefined {
   }
 }
 
-function ignore(reason: string, channel: string, raw: string): void {
+/** Not its text, which may have the token of a cluster, and private texts. */
+function ignore(
+  reason: string,
+  channel: string,
+  message: PubSubMessage | undefined,
+): void {
   if (!willLog("debug")) return;
-  const start = raw.slice(0, SHOWN_LENGTH);
-  log(`ignored a message that is ${reason}`, "debug", { channel, start });
+  const messageType = textForLogging(message?.messageType);
+  log(`ignored a message that is ${reason}`, "debug", { channel, messageType });
 }
 
 function report(messageType: unknown, error: unknown): void {

@@ -25,16 +25,18 @@ import { resolveApiMethod } from "../apiMethod";
 async function publish(payload: object | any[]): Promise<number | undefined> {
   const { client } = api.redis.clients;
   const { channel } = settings().general;
+  const { messageType } = payload as { messageType?: unknown };
   if (client.status === "close" || client.status === "end") {
+    // the payload has the token of the cluster, and private texts
     log("cannot send message, redis disconnected", "error", {
       channel,
-      payload,
+      messageType,
     });
     return undefined;
   }
-  // chat messages may contain private data
-  const isForClients = (payload as Partial<Message>).messageType === "chat";
-  const text = isForClients ? jsonForClients(payload) : JSON.stringify(payload);
+  // a chat message may contain an Error, whose fields may be private
+  const text =
+    messageType === "chat" ? jsonForClients(payload) : JSON.stringify(payload);
   return publishText(client, channel, text);
 }
 
