@@ -15,6 +15,11 @@ const BROTLI_WINDOW = 18;
 /** Bodies that are compressed at once; others wait for their turn, which is short. The work is done by four threads. */
 const turns = new Slots(4);
 
+/** Bodies that may wait, in bytes: they are in no other limit. */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+
+let waitingBytes = 0;
+
 /** Responses that are compressed on the way: clients decide how long they take. Further files are sent as they are. */
 export const compressors = new Slots(16);
 
@@ -69,14 +74,24 @@ export function chooseStored<Stored extends Encoding>(
   return (qualities.get("identity") ?? 0) > bestQuality ? undefined : best;
 }
 
-/** Compress a whole body. */
+/**
+ * Compress a whole body.
+ * @param isWanted asked when it is its turn: its client may have left
+ * @returns undefined if it is not wanted, and if too many wait: it is to be sent as it is then
+ */
 export async function compressBody(
   encoding: Encoding,
   body: string | Buffer,
-): Promise<Buffer> {
-  await turns.take();
+  isWanted: () => boolean,
+): Promise<Buffer | undefined> {
+  if (!turns.takeNow()) {
+    if (waitingBytes + body.length > MAX_WAITING_BYTES) return undefined;
+    waitingBytes += body.length;
+    await turns.take();
+    waitingBytes -= body.length;
+  }
   try {
-    return await compressNow(encoding, body);
+    return isWanted() ? await compressNow(encoding, body) : undefined;
   } finally {
     turns.release();
   }

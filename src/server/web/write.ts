@@ -103,13 +103,14 @@ async function writeCompressed(
   head: FlatHeaders,
   encoding: Encoding,
 ): Promise<void> {
-  const compressed = await compressBody(encoding, body);
-  if (!canWrite(request.res)) return;
-  setFlat(head, "content-encoding", encoding);
+  const isWanted = () => canWrite(request.res);
+  const compressed = await compressBody(encoding, body, isWanted);
+  if (!isWanted()) return;
+  if (compressed) setFlat(head, "content-encoding", encoding);
   // the same bytes as before only after decoding (RFC 9110 section 8.8.1)
   const etag = getFlat(head, "etag");
   if (etag?.startsWith('"')) setFlat(head, "etag", `W/${etag}`);
-  finish(request, compressed, head);
+  finish(request, compressed ?? body, head);
 }
 
 function finish(

@@ -5,7 +5,10 @@ import * as http from "node:http";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as zlib from "node:zlib";
-import { chooseEncoding } from "../../../src/server/web/compression";
+import {
+  chooseEncoding,
+  compressBody,
+} from "../../../src/server/web/compression";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
 import { api, config } from "../../../src/index";
@@ -27,6 +30,23 @@ test.each([
   ["zstd, x-gzip", undefined],
 ])("Accept-Encoding %j: %s", (header, encoding) => {
   expect(chooseEncoding(header)).toBe(encoding);
+});
+
+test("of many large bodies at once, those beyond 4 MiB do not wait for their turn, and unwanted ones are left out", async () => {
+  const megabyte = "compress me!".repeat(87_382).slice(0, 1024 * 1024);
+  let isWanted = true;
+  const bodies = Array.from({ length: 20 }, () =>
+    compressBody("gzip", megabyte, () => isWanted),
+  );
+  const sizes = (await Promise.all(bodies)).map((bytes) => bytes?.length ?? 0);
+  expect(sizes.slice(0, 8).every((size) => size > 0)).toBe(true);
+  expect(sizes.slice(8)).toEqual(Array<number>(12).fill(0));
+  const later = Array.from({ length: 8 }, () =>
+    compressBody("gzip", megabyte, () => isWanted),
+  );
+  isWanted = false; // four were begun
+  const begun = (await Promise.all(later)).map((bytes) => bytes !== undefined);
+  expect(begun).toEqual([true, true, true, true, false, false, false, false]);
 });
 
 describe("over HTTP", () => {
