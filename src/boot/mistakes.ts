@@ -3,10 +3,11 @@ import * as path from "node:path";
 import { limitsBehindProxies } from "../action/rateLimit";
 import { inputNamesOf } from "../action/safeParams";
 import { api } from "../api";
-import { config, env, projectRoot } from "../config/config";
+import { config, env, projectRoot, replaced } from "../config/config";
 import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
 import { overriddenProxies, overriddenSettings } from "../config/overridden";
+import { replacedSettings } from "../config/replaced";
 import { log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
 import { routeSource, type RouteType } from "../route/tables";
@@ -26,12 +27,16 @@ export function warnOfOverridden(): void {
   for (const message of overridden()) log(`config: ${message}`, "warning");
 }
 
-/** One message for each setting, and each option of a rate limit, that has no effect because another setting decides. */
+/** One message for each setting, and each option of a rate limit, that has no effect because another one, or another file, decides. */
 export function overridden(): string[] {
   const limits = limitsBehindProxies().flatMap((limit) =>
     overriddenProxies(`the rate limit \`${limit.name}\``, limit, config),
   );
-  return [...overriddenSettings(config), ...limits];
+  return [
+    ...replacedSettings(replaced, config),
+    ...overriddenSettings(config),
+    ...limits,
+  ];
 }
 
 /** Actions and tasks, which can name middleware. */

@@ -15,6 +15,7 @@ import {
   pluginConfigFolders,
   locateConfigDirectories,
 } from "./load";
+import type { ReplacedSetting } from "./replaced";
 import type { ActionheroConfigInterface } from "./types";
 
 /** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */
@@ -27,6 +28,8 @@ export let projectRoot = findProjectRoot();
 export let typescript = detectTypescript();
 /** This process' name in the cluster. */
 export let id = readId();
+/** The settings of this environment that the DEFAULT of a later file replaced. */
+export let replaced: readonly ReplacedSetting[] = [];
 /** The configuration; read it at each use, because `rebuildConfig` replaces it. */
 export let config: ActionheroConfigInterface = buildConfig();
 
@@ -42,13 +45,14 @@ export function rebuildConfig(): void {
 
 function buildConfig(): ActionheroConfigInterface {
   const directories = locateConfigDirectories(projectRoot, typescript);
-  const load = (plugins?: string[]) =>
-    applyOverrides(
-      loadConfig(
-        { ...directories, plugins },
-        { env, id, typescript, projectRoot, actionheroVersion },
-      ),
+  const load = (plugins?: string[]) => {
+    const loaded = loadConfig(
+      { ...directories, plugins },
+      { env, id, typescript, projectRoot, actionheroVersion },
     );
+    ({ replaced } = loaded);
+    return applyOverrides(loaded.config);
+  };
   const build = () => {
     const alone = load();
     const plugins = pluginConfigFolders(alone.plugins ?? {});

@@ -151,8 +151,8 @@ export function knownSettings(
   processConfig: ProcessConfig,
 ): KnownSettings {
   const directories = { defaults, plugins, project: [], isOwnProject: false };
-  return ENVIRONMENTS.map((env) =>
-    loadConfig(directories, { ...processConfig, env }),
+  return ENVIRONMENTS.map(
+    (env) => loadConfig(directories, { ...processConfig, env }).config,
   );
 }
 

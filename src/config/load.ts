@@ -13,6 +13,7 @@ import type {
   PluginConfigRecord,
   ProcessConfig,
 } from "./types";
+import { ReplacedSettings, type ReplacedSetting } from "./replaced";
 import { flagValues } from "../environment/env";
 import { defaultsRoot, packageRoot } from "../environment/runtime";
 
@@ -26,6 +27,11 @@ type RouteEntry = {
 };
 type RouteTables = Record<string, RouteEntry[] | undefined>;
 
+interface LoadedConfig {
+  config: Config;
+  replaced: ReplacedSetting[];
+}
+
 /** Namespaces that the framework reads; they exist even when no file defines them. */
 const NAMESPACES = ["general", "plugins", "routes", "web"];
 
@@ -36,7 +42,13 @@ const NAMESPACES = ["general", "plugins", "routes", "web"];
 export function loadConfig(
   directories: ConfigDirectories,
   processConfig: ProcessConfig,
-): Config {
+): LoadedConfig {
+  const replaced: ReplacedSetting[] = [];
+  const applyDirectory = (present: Config, files: string[]) => {
+    const applied = applyFiles(present, files);
+    replaced.push(...applied.replaced);
+    return applied.config;
+  };
   let config = { process: { ...processConfig } } as Config;
   for (const namespace of NAMESPACES) config[namespace] = {};
 
@@ -60,18 +72,22 @@ export function loadConfig(
     const tables = appendRoutes(config.routes, pluginRoutes);
     config.routes = uniqueRoutes(tables);
   }
-  return config;
+  return { config, replaced };
 }
 
 /**
  * A file may read a namespace that a later file defines: one that fails is retried after the others, and the whole
  * directory is applied twice so that values derived from each other settle.
  */
-function applyDirectory(config: Config, files: string[]): Config {
+function applyFiles(config: Config, files: string[]): LoadedConfig {
   const { config: firstPass, order } = applyWithRetries(config, files);
-  const secondPass = order.reduce(applyFile, firstPass);
+  const replacements = new ReplacedSettings();
+  const secondPass = order.reduce(
+    (present, file) => applyFile(present, file, replacements),
+    firstPass,
+  );
   secondPass.routes = uniqueRoutes(secondPass.routes);
-  return secondPass;
+  return { config: secondPass, replaced: replacements.found() };
 }
 
 function applyWithRetries(
@@ -125,11 +141,20 @@ function likeliest(failures: Map<string, Error>): [Error, string] {
   return [error, file];
 }
 
-function applyFile(config: Config, file: string): Config {
+function applyFile(
+  config: Config,
+  file: string,
+  replacements?: ReplacedSettings,
+): Config {
   const blocks = loadModule(file) as Record<string, ConfigBlock | undefined>;
   const { env } = config.process;
-  let merged = applyBlock(config, blocks.DEFAULT, file);
-  if (env !== "DEFAULT") merged = applyBlock(merged, blocks[env], file);
+  const defaults = applyBlock(config, blocks.DEFAULT, file);
+  // combined routes replace none
+  const { routes } = isNotRoutes(file) ? defaults : config;
+  replacements?.afterDefault(config, { ...defaults, routes: routes }, file);
+  if (env === "DEFAULT") return defaults;
+  const merged = applyBlock(defaults, blocks[env], file);
+  replacements?.afterEnvironment(defaults, merged, file);
   return merged;
 }
 

@@ -86,7 +86,7 @@ const defaults = loadConfig(
     isOwnProject: true,
   },
   { ...config.process, env: "development" },
-) as unknown as Record<string, Values>;
+).config as unknown as Record<string, Values>;
 
 afterEach(() => {
   delete process.env.PORT;

@@ -46,7 +46,7 @@ export const bootedChecks: readonly Check<undefined>[] = [
   {
     name: "overridden",
     wants:
-      "no setting is without effect because another one decides, such as `proxies` of a rate limit beside `web.trustProxy`",
+      "no setting is without effect because another one decides, such as `proxies` of a rate limit beside `web.trustProxy`, or because the `DEFAULT` of a later file replaces it",
     run: () => {
       const messages = overridden();
       if (messages.length === 0) return ok("overridden", "no setting is");

@@ -253,6 +253,22 @@ test("settings without effect are named, and options of rate limits", async () =
   expect(exitCode).toBe(0);
 });
 
+test("settings of an environment that the DEFAULT of a later file replaces are named", async () => {
+  const { findings, exitCode } = await doctor({
+    "dist/config/mine.js":
+      "exports.production = { session: () => ({ enabled: true }) };",
+    "dist/config/session.js":
+      "exports.DEFAULT = { session: () => ({ enabled: false }) };",
+  });
+  expect(findings).toContainEqual({
+    verdict: "warn",
+    check: "overridden",
+    message:
+      "session.enabled of `production` in dist/config/mine.js: no effect, because files are applied in the order of their names, and the DEFAULT of dist/config/session.js replaces it",
+  });
+  expect(exitCode).toBe(0);
+});
+
 test("a configuration that cannot be loaded is a fault", async () => {
   const { findings, exitCode } = await doctor({
     "dist/config/zz.js": "throw new Error('no')",
