@@ -466,8 +466,11 @@ export class WorkerProcess {
     member.runner.dropped();
   }
 
-  private deliver(call: Call, { jobs, problems, alone }: ExchangeResult): void {
+  private deliver(call: Call, reply: ExchangeResult): void {
+    const { jobs, problems, alone, unlisted = [] } = reply;
     this.reportProblems(problems);
+    // someone removed them: they register again
+    for (const index of unlisted) call.members[index]!.registration = "";
     // one step per call: a step per job would leave the order unchanged when a batch has as many jobs as there are
     // queues
     let isStep = false;

@@ -136,4 +136,53 @@ describeOnRedis("workers without a process", () => {
     await redis.mset(members.flatMap((one) => [`resque:ah:owner:${one}`, "x"]));
     expect(await store.repairOrphans()).toHaveLength(count);
   });
+
+  const LOST: Record<string, (member: string) => Promise<unknown>> = {
+    "their process's list of them": async () =>
+      redis.del(await redis.keys("resque:ah:proc:*:members")),
+    "their owners": (member) => redis.del(`resque:ah:owner:${member}`),
+    "all that lists them": async (member) =>
+      redis.del(
+        ...(await redis.keys("resque:ah:proc:*:members")),
+        `resque:ah:owner:${member}`,
+        "resque:workers",
+      ),
+    "their listing, by hand": async (member) => {
+      const record = await redis.get(`resque:worker:${member}`);
+      const { store } = (await bench.queue()).connection;
+      await store.removeWorker({ member, record }, "one:1+1");
+    },
+  };
+  test.each(Object.keys(LOST))(
+    "workers that lose %s go on",
+    async (lost) => {
+      const ran: number[] = [];
+      let finish!: () => void;
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      const perform = async (n: number) => {
+        ran.push(n);
+        if (n === 1) await finished;
+      };
+      const queue = await bench.queue();
+      const worker = await bench.startedWorker(
+        { x: { perform, concurrency: 1 } },
+        { name: "one:1+1", queues: "q", heartbeatTimeout: 60_000 },
+      );
+      await queue.enqueue("q", "x", [1]);
+      await until(() => ran.length === 1);
+      await LOST[lost]("one:1+1:q");
+      finish();
+      await queue.enqueue("q", "x", [2]);
+      await until(() => ran.length === 2);
+      await until(async () => !(await redis.exists("resque:worker:one:1+1:q")));
+      await LOST[lost]("one:1+1:q"); // while it is idle
+      await queue.enqueue("q", "x", [3]);
+      await until(() => ran.length === 3);
+      await worker.end();
+      expect(ran).toEqual([1, 2, 3]);
+      expect(await queue.length("q")).toBe(0);
+      expect(await redis.keys("resque:worker:*")).toEqual([]);
+    },
+    20_000,
+  );
 });

@@ -323,7 +323,13 @@ export class MemoryStore implements QueueStore {
         (listed, index) =>
           jobs[index] && listed?.identity.member === registered.alone,
       );
-      return alone < 0 ? { jobs, problems: [] } : { jobs, problems: [], alone };
+      const unlisted = own.flatMap((listed, index) => (listed ? [] : [index]));
+      return {
+        jobs,
+        problems: [],
+        ...(alone < 0 ? {} : { alone }),
+        ...(unlisted.length === 0 ? {} : { unlisted }),
+      };
     });
   }
 

@@ -17,6 +17,7 @@ import {
   NEXT_JOB,
   NO_FETCH,
   RECORD,
+  UNLISTED,
   WITH_EFFECTS,
 } from "./lua/exchange";
 import { RedisWakeUps } from "./redisWakeUps";
@@ -829,6 +830,7 @@ function openExchange(
   { slots, queues, after }: ExchangeCall,
 ): ExchangeResult {
   const jobs: (QueuedJob | undefined)[] = [];
+  const unlisted: number[] = [];
   let at = 0;
   let queue = after || queues[0]!;
   for (let i = 0; i < slots.length; i++) {
@@ -838,11 +840,15 @@ function openExchange(
       jobs.push({ queue, raw: reply[at++] as string });
     else if (kind === RECORD) jobs.push(openRecord(reply[at++] as string));
     else jobs.push(undefined);
+    if (kind === UNLISTED) unlisted.push(i);
   }
-  if (at === reply.length) return { jobs, problems: [] };
-  const problems = reply[at] === "" ? [] : String(reply[at]).split("\n");
+  const result: ExchangeResult = { jobs, problems: [] };
+  if (unlisted.length > 0) result.unlisted = unlisted;
+  if (at === reply.length) return result;
+  if (reply[at] !== "") result.problems = String(reply[at]).split("\n");
   const alone = (reply[at + 1] as number) - 1;
-  return alone < 0 ? { jobs, problems } : { jobs, problems, alone };
+  if (alone >= 0) result.alone = alone;
+  return result;
 }
 
 let runAtText = "";

@@ -167,6 +167,8 @@ export interface ExchangeResult {
    * is reported.
    */
   alone?: number;
+  /** Slots of workers that are not registered any more: what they reported does not count, and they got no job. */
+  unlisted?: number[];
   /** Problems of the data, e.g. `WRONGTYPE ... queue:mail`: that queue was skipped, the rest was processed. */
   problems: string[];
 }

@@ -1248,6 +1248,22 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.stats()).toEqual({ failed: "1" });
     });
 
+    test("a worker that was removed by hand is told so, and can register again", async () => {
+      const actor = await Actor.start(store, "p");
+      const worker = await actor.worker();
+      await store.enqueue("q", ["a", "b"]);
+      await actor.next(worker);
+      const [seen] = await store.records([worker.member]);
+      await store.removeWorker(seen, worker.name, '{"killed":1}');
+      const slots = [{ worker, outcome: SUCCESS, want: true }];
+      const reply = { jobs: [undefined], unlisted: [0], problems: [] };
+      expect(await actor.exchange(slots)).toEqual(reply);
+      expect(await actor.exchange(slots, actor.number)).toEqual(reply);
+      expect(await store.stats()).toEqual({ failed: "1" });
+      await actor.worker();
+      expect(await actor.next(worker)).toMatchObject({ raw: "b" });
+    });
+
     test("a worker that has taken its next job meanwhile is not removed", async () => {
       const actor = await Actor.start(store, "p");
       const worker = await actor.worker();

@@ -1,7 +1,12 @@
 /** What only the store on redis has to promise: repeated and late calls, a full redis, keys of wrong types, other programs. */
 import { Redis } from "ioredis";
 import { RedisStore } from "../../../src/resque/store/redisStore";
-import { NO_OUTCOME, type Effect } from "../../../src/resque/store/store";
+import {
+  NO_OUTCOME,
+  workerIdentity,
+  type Effect,
+  type QueuedJob,
+} from "../../../src/resque/store/store";
 import { describeOnRedis, RedisServer } from "../../support/redisServer";
 import { until } from "../../support/until";
 import { Actor, jobText, movableClock, SUCCESS } from "./support";
@@ -197,6 +202,98 @@ describeOnRedis("the store on redis", () => {
     expect((await store.lengths(["q"])).q.queued).toBe(1);
     await store.leave("p", worker);
     await store.deregister("p");
+  });
+
+  describe("keys that were lost", () => {
+    const worker = workerIdentity("p:1", "q");
+    const LISTING = {
+      members: "ah:proc:p:members",
+      owner: `ah:owner:${worker.member}`,
+      workers: "workers",
+    };
+    const lose = (...names: string[]) =>
+      redis.del(names.map((name) => `resque:${name}`));
+    const listing = () =>
+      Promise.all([
+        redis.hget("resque:ah:proc:p:members", worker.member),
+        redis.get(`resque:ah:owner:${worker.member}`),
+        redis.smembers("resque:workers"),
+      ]);
+    const LISTED = [worker.name, "p", [worker.member]];
+    let actor: Actor;
+    let held: QueuedJob;
+    beforeEach(async () => {
+      actor = await Actor.start(store, "p", ["q"]);
+      await actor.worker("p:1");
+      await store.enqueue("q", [job(1).raw, job(2).raw]);
+      held = (await actor.next(worker))!;
+    });
+
+    test.each([
+      ["members", ["members"]],
+      ["both keys", ["members", "owner", "workers"]],
+    ] as const)(
+      "%s of a process: it goes on, and its job counts once",
+      async (_name, names) => {
+        await lose(...names.map((name) => LISTING[name]));
+        expect(await actor.next(worker, SUCCESS)).toEqual(job(2));
+        expect(await listing()).toEqual(LISTED);
+        expect(await redis.get("resque:stat:processed")).toBe("1");
+        expect(await actor.next(worker, SUCCESS)).toBeUndefined();
+      },
+    );
+
+    test("a wrong type at the members is replaced by them", async () => {
+      await redis.multi().del(`resque:${LISTING.members}`).set(`resque:${LISTING.members}`, "x").exec(); // prettier-ignore
+      expect(await actor.next(worker, SUCCESS)).toEqual(job(2));
+      expect(await listing()).toEqual(LISTED);
+    });
+
+    test.each(["members", "owner", "workers"] as const)(
+      "%s: written again at the next renewal",
+      async (name) => {
+        await lose(LISTING[name]);
+        await store.renew("p", 30_000, [worker], []);
+        expect(await listing()).toEqual(LISTED);
+      },
+    );
+
+    test("a worker that left is not listed again by a renewal", async () => {
+      await store.leave("p", worker);
+      await store.renew("p", 30_000, [worker], []);
+      expect(await listing()).toEqual([null, null, []]);
+      expect(await redis.keys("resque:worker:ping:*")).toEqual([]);
+    });
+
+    test("members, when another process has the worker: it is not the process's any more", async () => {
+      await lose(LISTING.members);
+      await store.register("other", 30_000, "connection other");
+      await redis.set(`resque:${LISTING.owner}`, "other");
+      const slots = [{ worker, outcome: SUCCESS, want: true }];
+      expect(await actor.exchange(slots)).toMatchObject({ unlisted: [0] });
+      expect(await redis.get("resque:stat:processed")).toBeNull();
+      expect(await store.leave("other", worker)).toMatchObject(job(1));
+    });
+
+    test("the owner: its job gets a slot and a lock, and both are released with it", async () => {
+      await lose(LISTING.owner);
+      await store.sweepSlots({ a: 1 });
+      const lock = { key: "resque:lock:a", seconds: 10, owned: true, worker };
+      expect(await store.takeLock(lock)).toBeDefined();
+      const request = { process: "p", worker, class: "a", limit: 1, job: held };
+      expect(await store.acquireSlot(request)).toBe("acquired");
+      await lose(LISTING.owner);
+      await store.sweepSlots({ a: 1 });
+      expect(await redis.scard("resque:ah:limit:a")).toBe(1);
+      expect(await store.leave("p", worker, true)).toMatchObject({
+        what: "running",
+      });
+      const [returned] = await store.deregister("p");
+      expect(returned).toMatchObject({ what: "requeued", ...held });
+      expect(await redis.scard("resque:ah:limit:a")).toBe(0);
+      expect(await store.locks()).toEqual({});
+      expect((await store.lengths(["q"])).q.queued).toBe(2);
+    });
   });
 
   describe("keys of wrong types", () => {

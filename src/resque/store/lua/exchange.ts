@@ -5,8 +5,10 @@ import {
   DELAY,
   FAIL,
   JSON_TEXT,
+  LISTING,
   OPEN_RECORD,
   QUEUES,
+  REBUILD,
   REQUEUE,
   SLOTS,
 } from "./shared";
@@ -16,12 +18,13 @@ const PAGE = 100;
 
 /**
  * In a reply: no job; a queue and a job; the record of the worker's current job; a job of the last named queue, which is at first
- * the one that the call expects.
+ * the one that the call expects; the worker is not listed, so it neither reports nor fetches.
  */
 export const NOTHING = 0;
 export const JOB = 1;
 export const RECORD = 2;
 export const NEXT_JOB = 3;
+export const UNLISTED = 4;
 
 /** In an argument, before the outcome: the worker fetches no job; its outcome has effects. */
 export const NO_FETCH = "-";
@@ -62,6 +65,16 @@ const ENDED_ALONE = `
   end
 `;
 
+/** A worker that the members have lost is listed again, if its owner or the record of its job says that it is still one. */
+const LIST_AGAIN = `
+  ${REBUILD}${LISTING}
+  local id, member = string.sub(process, #ns + ${"ah:proc:".length + 1}), ARGV[${FIRST_MEMBER - 1} + worker]
+  local owner = try('GET', ns .. 'ah:owner:' .. member)
+  if owner == id or not owner and redis.call('EXISTS', ns .. 'worker:' .. member) == 1 then
+    names[worker] = claim(id, member)
+  end
+`;
+
 /** Whether `code` begins with `mark`. */
 const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 
@@ -87,10 +100,15 @@ local workerCount = ARGV[2] % ${MAX_WORKERS}
 local call = (ARGV[2] - workerCount) / ${MAX_WORKERS}
 local known = try('HMGET', process, 'call', 'alone') or {}
 local last, alone = tonumber(known[1] or '-1'), known[2]
+if last == -1 then redis.call('DEL', process) end
 if last == -1 or call < last then return false end
 local firstCode = ${FIRST_MEMBER} + workerCount
-local names = try('HMGET', process .. ':members', unpack(ARGV, ${FIRST_MEMBER}, firstCode - 1))
-if not names then return false end
+local names = try('HMGET', process .. ':members', unpack(ARGV, ${FIRST_MEMBER}, firstCode - 1)) or {}
+for worker = 1, workerCount do
+  if not names[worker] then
+    ${LIST_AGAIN}
+  end
+end
 local isRepeated = call == last
 if not isRepeated then redis.call('HSET', process, 'call', call) end
 
@@ -261,7 +279,7 @@ for worker = 1, workerCount do
   else
     if finished[worker] then redis.call('DEL', ns .. 'worker:' .. ARGV[${FIRST_MEMBER - 1} + worker]) end
     size = size + 1
-    reply[size] = ${NOTHING}
+    reply[size] = names[worker] and ${NOTHING} or ${UNLISTED}
   end
 end
 if hasLooked then

@@ -13,6 +13,7 @@ import {
   REQUEUE_JOB_OF,
   IS_QUEUED_PART,
   JSON_TEXT,
+  LISTING,
   operation,
   QUEUES,
   REBUILD,
@@ -61,17 +62,18 @@ export const REGISTER = operation(
 );
 
 // Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
-// lock. Returns as above; false when the process is no longer registered. A worker that has left meanwhile gets no ping.
+// lock. Returns as above; false when the process is no longer registered. A worker that has left meanwhile gets no ping;
+// what was lost of the listing of the others is written again.
 export const RENEW = operation(
-  [JSON_TEXT, REBUILD, EXPIRED, PING, RENEWAL],
+  [JSON_TEXT, REBUILD, LISTING, EXPIRED, PING, RENEWAL],
   `
   if redis.call('EXISTS', ns .. 'ah:proc:' .. ${A}) == 0 then return false end
   allowWhenFull()
   rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
   local at = ${ARG + 3}
   for _ = 1, tonumber(${C}) do
-    local isMember = try('HEXISTS', ns .. 'ah:proc:' .. ${A} .. ':members', ARGV[at] .. ':' .. ARGV[at + 2])
-    if isMember == 1 then ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B}) end
+    local member = ARGV[at] .. ':' .. ARGV[at + 2]
+    if isOf(${A}, member) and claim(${A}, member) then ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B}) end
     at = at + 3
   end
   renewLocks(at)
@@ -121,7 +123,7 @@ export const LEAVE = operation(
   RETURNING,
   `
   local id, member = ${A}, ${B}
-  if ${D} == '1' and try('GET', ns .. 'ah:owner:' .. member) == id then
+  if ${D} == '1' and isOf(id, member) then
     local job = try('GET', ns .. 'worker:' .. member)
     if job then
       local queue, raw = openRecord(job)
@@ -274,16 +276,20 @@ export const REMOVE_WORKER = operation(
 // Arguments: process, member, class, limit, waiting entry, queue. Returns a state.
 // The job is in the record or waits, and the number of occupied slots never exceeds the limit.
 export const ACQUIRE_SLOT = operation(
-  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS],
+  [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, LISTING],
   `
   local process, member, class = ${A}, ${B}, ${C}
   local slots, record = ns .. 'ah:limit:' .. class, ns .. 'worker:' .. member
-  if redis.call('GET', ns .. 'ah:owner:' .. member) ~= process then return 'lost' end
-  if rebuild('SISMEMBER', slots, member) == 1 then return 'acquired' end
-  -- a repetition that comes late must not touch the next job of the worker
+  local owner = redis.call('GET', ns .. 'ah:owner:' .. member)
   local _, raw = openWaiting(${E})
   local tail = ',"payload":' .. raw .. '}'
-  if string.sub(try('GET', record) or '', -#tail) ~= tail then return 'waiting' end
+  local isHeld = string.sub(try('GET', record) or '', -#tail) == tail
+  if owner and owner ~= process then return 'lost' end
+  -- a worker that has the job has lost no more than the key that says whose it is
+  if not owner and not (isHeld and claim(process, member)) then return 'lost' end
+  if rebuild('SISMEMBER', slots, member) == 1 then return 'acquired' end
+  -- a repetition that comes late must not touch the next job of the worker
+  if not isHeld then return 'waiting' end
   allowWhenFull()
   rebuild('SADD', ns .. 'ah:limits', class)
   local free = tonumber(${D}) - redis.call('SCARD', slots)
@@ -305,7 +311,7 @@ export const TAKE_LOCK = operation(
   [],
   `
   local key, held = ${A}, ns .. 'ah:held:' .. ${D}
-  if ${D} ~= '' and redis.call('EXISTS', ns .. 'ah:owner:' .. ${D}) == 0 then return false end
+  if ${D} ~= '' and redis.call('EXISTS', ns .. 'ah:owner:' .. ${D}, ns .. 'worker:' .. ${D}) == 0 then return false end
   local holder = redis.call('GET', key)
   if holder and ${D} ~= '' and try('HGET', held, key) == holder then
     expire(key, ${B} * 1000)

@@ -193,7 +193,7 @@ export const SWEEP_SLOTS = operation(
   for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
     local slots, parked = ns .. 'ah:limit:' .. class, ns .. 'ah:parked:' .. class
     for _, member in ipairs(try('SMEMBERS', slots) or {}) do
-      if redis.call('EXISTS', ns .. 'ah:owner:' .. member) == 0 then try('SREM', slots, member) end
+      if redis.call('EXISTS', ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member) == 0 then try('SREM', slots, member) end
     end
     local limit, taken = limits[class] or 1, try('SCARD', slots) or 0
     local free = limit == -1 and 1000 or limit - taken

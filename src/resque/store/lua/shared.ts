@@ -424,9 +424,35 @@ local function openRecord(record)
 end
 `;
 
+/**
+ * Two keys say whose a worker is, its owner and the members of the process, and either may have been lost.
+ * - `isOf(id, member)`: whether the worker is the process's.
+ * - `claim(id, member)`: the process, which is registered, says that the worker is its own: what was lost of its listing is written
+ *   again. Its name; nil when it is another's, or there is no such process.
+ *
+ * Needs REBUILD.
+ */
+export const LISTING = `
+local function isOf(id, member)
+  local owner = try('GET', ns .. 'ah:owner:' .. member)
+  if owner then return owner == id end
+  return try('HEXISTS', ns .. 'ah:proc:' .. id .. ':members', member) == 1
+end
+local function claim(id, member)
+  local process, key = ns .. 'ah:proc:' .. id, ns .. 'ah:owner:' .. member
+  local owner, name = rebuild('GET', key), string.match(member, '^[^:]*:[^:]*') or member
+  if (owner and owner ~= id) or redis.call('EXISTS', process) == 0 then return nil end
+  allowWhenFull()
+  if not owner then redis.call('SET', key, id) end
+  rebuild('HSET', process .. ':members', member, name)
+  try('SADD', ns .. 'workers', member)
+  return name
+end
+`;
+
 /** `requeueJobOf(id, member, name, isCrash, date)`: what, member, queue, job. Needs SLOTS, FAIL, JSON_TEXT. */
 export const REQUEUE_JOB_OF = `
-${OPEN_RECORD}
+${OPEN_RECORD}${LISTING}
 local function countCrash(queue, raw)
   local id, suspects = redis.sha1hex(queue .. raw), ns .. 'ah:suspect-jobs'
   local counter = ns .. 'ah:crash:' .. id
@@ -442,8 +468,7 @@ end
 local function requeueJobOf(id, member, name, isCrash, date)
   local owner, record = ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
   local result = {'idle', member, '', ''}
-  local ownedBy = try('GET', owner)
-  if ownedBy ~= id then return result end
+  if not isOf(id, member) then return result end
   local job = try('GET', record)
   if job then
     local queue, raw = openRecord(job)
