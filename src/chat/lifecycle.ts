@@ -18,6 +18,7 @@ import {
   RoomIndex,
   client,
   createRoom,
+  dataId,
   isThisServer,
   listRooms,
   membersOf,
@@ -99,7 +100,7 @@ async function erase(left: ReadonlyMap<string, string[]>): Promise<void> {
 // --- The members in redis are reconciled with the connections of this node after a start, and after an outage or data
 // loss of redis.
 
-/** The redis run id that each client saw at the last reconciliation. */
+/** The run id of redis, and that of its data, that each client saw at the last reconciliation. */
 const knownRuns = new WeakMap<Redis, string>();
 
 /** Reconcile now, and whenever redis is back. */
@@ -131,8 +132,8 @@ function onRedisReady(): void {
  * Add local members that redis does not list, remove members listed for this node that do not exist here (unless
  * another process has the same id), and create the starting rooms.
  *
- * A local room that redis does not know is created again if redis has restarted, because it has then lost data;
- * otherwise the room was destroyed while this node was disconnected, and its members here leave.
+ * A local room that redis does not know is created again if redis has restarted or was emptied, because it has then lost
+ * data; otherwise the room was destroyed while this node was disconnected, and its members here leave.
  */
 async function restoreMembers(): Promise<void> {
   const hasLostData = await isAnotherRun();
@@ -197,14 +198,20 @@ async function leaveLostRoom(room: string): Promise<void> {
   }
 }
 
-/** Returns true when in doubt. */
+/**
+ * Whether redis is another process than at the last reconciliation, or its data was removed; true when in doubt.
+ */
 async function isAnotherRun(): Promise<boolean> {
   const redis = client();
   if (isCluster(redis)) return true;
-  const info = await redis.info("server").catch(() => "");
+  const [info, data] = await Promise.all([
+    redis.info("server").catch(() => ""),
+    dataId(),
+  ]);
   const run = /^run_id:(\w+)/m.exec(String(info))?.[1];
   if (run === undefined) return true;
-  const isKnown = knownRuns.get(redis) === run;
-  knownRuns.set(redis, run);
+  const seen = `${run} ${data}`;
+  const isKnown = knownRuns.get(redis) === seen;
+  knownRuns.set(redis, seen);
   return !isKnown;
 }

@@ -1,4 +1,5 @@
 /** Rooms and members in redis, under the keys of v29; plain commands, so that it works on every kind of redis. */
+import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { id as serverId } from "../config/config";
@@ -26,6 +27,18 @@ function membersKey(room: string): string {
 
 export function listRooms(): Promise<string[]> {
   return client().smembers(api.chatRoom.keys.rooms);
+}
+
+/** Lost when redis is emptied, and then another. */
+const DATA_ID = "actionhero:chatRoom:dataId";
+
+/** The id of the data in redis, which the first node writes that finds none. */
+export async function dataId(): Promise<string> {
+  const redis = client();
+  const known = await redis.get(DATA_ID);
+  if (known !== null) return known;
+  await redis.set(DATA_ID, randomUUID(), "NX");
+  return String(await redis.get(DATA_ID));
 }
 
 /** @returns 1, or 0 if the room already exists */

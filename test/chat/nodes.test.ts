@@ -252,6 +252,28 @@ describeOnRedisWithPeers("chat between nodes", () => {
     await Promise.all([here, there].map(quit));
   });
 
+  test("rooms and members are restored in a redis that was emptied, and a destroyed room is not", async () => {
+    await ours.run(({ chatRoom }) => chatRoom.add("emptied"));
+    const here = await connect(ours, "emptied");
+    const there = await connect(other, "emptied");
+    for (const node of ["ours", "other"]) await isRegistered(node);
+    await ours.run(({ api }) => api.redis.clients.client.flushall());
+    await until(
+      async () =>
+        (await membersAt(ours, "emptied").catch(() => [])).length === 2,
+      20_000,
+    );
+    expect(await membersAt(other, "emptied")).toEqual(
+      [here.id, there.id].sort(),
+    );
+    await ours.run(({ chatRoom }) => chatRoom.destroy("emptied"));
+    await ours.run(({ api }) => api.chatRoom.restoreMembers());
+    expect(await ours.run(({ chatRoom }) => chatRoom.list())).not.toContain(
+      "emptied",
+    );
+    await Promise.all([here, there].map(quit));
+  }, 60_000);
+
   test("a node that was frozen for so long that it counted as dead has its members again", async () => {
     const here = await connect(ours, "defaultRoom");
     const there = await connect(other, "defaultRoom");

@@ -399,6 +399,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
   test("a call whose time is over gives its turn to others", async () => {
     if (scheme === "http") return;
     const client = open(url(), { simultaneousCalls: 1 });
+    await client.connect();
     gates.length = 0;
     const late = client.call("gate", {}, { timeout: 50 });
     const next = client.call("echo", { text: "next" });
