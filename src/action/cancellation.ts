@@ -2,7 +2,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { api } from "../api";
 import type { Connection } from "../connection/connection";
-import { onLeave } from "../connection/calls";
+import { onDisconnect } from "../connection/calls";
 import { StatusError, toError } from "../errors";
 import { log } from "../log/log";
 
@@ -28,7 +28,7 @@ export class Cancellation {
     else if (this.connection.destroyed) controller.abort(clientLeft());
     else if (!this.hasEnded)
       // listeners of the signal belong to the action, not to the socket whose end calls them
-      this.stopListening = onLeave(
+      this.stopListening = onDisconnect(
         this.connection,
         AsyncResource.bind(() => controller.abort(clientLeft())),
       );

@@ -7,7 +7,7 @@ import { jsonForClients } from "../log/exposure";
 import { log } from "../log/log";
 import {
   addChannel,
-  publishHeard,
+  publishWhileSubscribed,
   publishText,
   removeChannel,
 } from "../redis/pubsub";
@@ -35,7 +35,7 @@ export function broadcast(
   message: unknown,
 ): Promise<void> {
   const { tracer } = tracing;
-  if (!tracer) return publish(sender, room, message);
+  if (!tracer) return sendToRoom(sender, room, message);
   const attributes = {
     "messaging.system": "actionhero",
     "messaging.operation.type": "send",
@@ -43,11 +43,11 @@ export function broadcast(
     "messaging.destination.name": shortText(String(room)),
   };
   return tracer.run({ name: "say chat", kind: "producer", attributes }, () =>
-    publish(sender, room, message),
+    sendToRoom(sender, room, message),
   );
 }
 
-async function publish(
+async function sendToRoom(
   sender: ChatSender | null | undefined,
   room: string,
   message: unknown,
@@ -75,7 +75,7 @@ async function publish(
     accepted.from,
     accepted.room,
   );
-  const receivers = await publishHeard(() =>
+  const receivers = await publishWhileSubscribed(() =>
     settings().redis.chatChannelPerRoom
       ? publishToRoom(envelope)
       : redis.publish(envelope),
@@ -185,7 +185,7 @@ function isMember(connection: ChatConnection, room: string): boolean {
 
 function send(connection: ChatConnection, payload: object): void {
   const transport = transportOf(connection);
-  if (transport) sendWithinLimit(transport, connection, payload, sendMessage);
+  if (transport) sendWithinLimit(transport, connection, payload);
   else sendMessage(connection, { ...payload }); // this server may modify the message
 }
 
@@ -251,7 +251,6 @@ function sendWithinLimit(
   transport: ChatTransport,
   connection: ChatConnection,
   payload: object,
-  sendTo: (connection: ChatConnection, payload: object) => void,
 ): void {
   const before = transport.bufferedBytes(connection);
   const ours =
@@ -259,7 +258,7 @@ function sendWithinLimit(
   const limit = settings().general.chatBacklogLimit;
   if (limit > 0 && ours > limit) return disconnect(connection, ours, limit);
 
-  sendTo(connection, payload);
+  sendMessage(connection, payload);
   const added = Math.max(transport.bufferedBytes(connection) - before, 0);
   if (ours + added > 0) bytesWaiting.set(connection, ours + added);
   else bytesWaiting.delete(connection);

@@ -182,21 +182,15 @@ export class RoomIndex {
     return this.members.get(room) ?? NOBODY;
   }
 
-  /** @returns whether it is the first local member */
-  add(room: string, connection: ChatConnection): boolean {
+  add(room: string, connection: ChatConnection): void {
     const members = this.members.get(room);
-    if (members) {
-      members.add(connection);
-      return false;
-    }
-    this.members.set(room, new Set([connection]));
-    return true;
+    if (members) members.add(connection);
+    else this.members.set(room, new Set([connection]));
   }
 
-  /** @returns whether it was the last local member */
-  remove(room: string, connection: ChatConnection): boolean {
+  remove(room: string, connection: ChatConnection): void {
     const members = this.members.get(room);
-    if (!members?.delete(connection) || members.size > 0) return false;
-    return this.members.delete(room);
+    if (members?.delete(connection) && members.size === 0)
+      this.members.delete(room);
   }
 }

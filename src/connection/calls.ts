@@ -4,35 +4,35 @@ import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
 import type { Connection } from "./connection";
 
-const leaveListeners = new WeakMap<Connection, Set<() => void>>();
+const disconnectListeners = new WeakMap<Connection, Set<() => void>>();
 /** The number of listeners, so that most connections can end without a look-up. */
-let leaveListenerCount = 0;
+let disconnectListenerCount = 0;
 
 /**
  * Call a function once when a connection ends.
  * @returns a function that removes the listener
  */
-export function onLeave(
+export function onDisconnect(
   connection: Connection,
   listener: () => void,
 ): () => void {
-  let own = leaveListeners.get(connection);
-  if (!own) leaveListeners.set(connection, (own = new Set()));
+  let own = disconnectListeners.get(connection);
+  if (!own) disconnectListeners.set(connection, (own = new Set()));
   own.add(listener);
-  leaveListenerCount++;
+  disconnectListenerCount++;
   return () => {
-    if (own.delete(listener)) leaveListenerCount--;
+    if (own.delete(listener)) disconnectListenerCount--;
   };
 }
 
 /** The connection has ended. */
-export function notifyLeave(connection: Connection): void {
-  if (leaveListenerCount === 0) return;
-  const own = leaveListeners.get(connection);
+export function notifyDisconnect(connection: Connection): void {
+  if (disconnectListenerCount === 0) return;
+  const own = disconnectListeners.get(connection);
   if (!own) return;
-  leaveListeners.delete(connection);
+  disconnectListeners.delete(connection);
   for (const listener of [...own]) {
-    if (own.delete(listener)) leaveListenerCount--;
+    if (own.delete(listener)) disconnectListenerCount--;
     listener();
   }
 }
@@ -67,7 +67,7 @@ interface OpenCalls {
 const SENDING = ["sendMessage", "sendFile"];
 
 const openCalls = new WeakMap<Connection, OpenCalls>();
-/** The size of `open`, so that most actions can end without a look-up. */
+/** The size of `openCalls`, so that most actions can end without a look-up. */
 let openCount = 0;
 
 /** A promise that records whether a handler is attached. Our own handlers bypass its `then`. */

@@ -16,7 +16,7 @@ import { traceMiddleware, tracing } from "../tracing/tracer";
 import { isThenable, timerMs } from "../utils/promises";
 import { type ConnectionMiddleware, PLACE } from "./registry";
 import { type VerbArgument, runVerb } from "./verbs";
-import { notifyLeave, call } from "./calls";
+import { notifyDisconnect, call } from "./calls";
 
 /** The data from which a connection is created. */
 export interface ConnectionData {
@@ -250,7 +250,7 @@ export class Connection {
   destroy(): Promise<void> {
     if (this.destroyed) return ending.get(this)?.done ?? DESTROYED;
     this.destroyed = true;
-    notifyLeave(this);
+    notifyDisconnect(this);
     if (api.connections.globalMiddleware.length > 0 || this.rooms.length > 0) {
       let hurry: () => void = () => undefined;
       const hurried = new Promise<void>((resolve) => (hurry = resolve));

@@ -1,4 +1,4 @@
-/** Receives the cluster's messages and passes each to the handler of its type. */
+/** Publishes and receives the messages of the cluster, and passes each to the handler of its type. */
 import type { Command, Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -24,7 +24,7 @@ export async function openSubscription(): Promise<void> {
 }
 
 /** Wait until published messages reach this node: at once, unless its subscriber was disconnected. */
-export async function untilHearing(): Promise<void> {
+export async function untilSubscribed(): Promise<void> {
   await subscriptions?.confirmed();
 }
 
@@ -33,11 +33,13 @@ export async function untilHearing(): Promise<void> {
  * messages in between would not reach local members.
  * @throws ActionheroError AH_REDIS_TIMEOUT when the subscriber was disconnected meanwhile, or does not return in time
  */
-export async function publishHeard<T>(publish: () => Promise<T>): Promise<T> {
-  await untilHearing();
-  const before = subscriptions?.cuts;
+export async function publishWhileSubscribed<T>(
+  publish: () => Promise<T>,
+): Promise<T> {
+  await untilSubscribed();
+  const before = subscriptions?.disconnects;
   const receivers = await publish();
-  if (subscriptions?.cuts !== before)
+  if (subscriptions?.disconnects !== before)
     throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
   return receivers;
 }
@@ -152,12 +154,12 @@ class Subscriptions {
   private timer: NodeJS.Timeout | undefined = undefined;
   private isEnded = false;
   /** How often the connection was lost. */
-  cuts = 0;
+  disconnects = 0;
 
   constructor(private readonly client: Redis) {
     this.follow();
     client.on("close", () => {
-      this.cuts++;
+      this.disconnects++;
       this.isConfirmed = false;
     });
     client.on("ready", () => this.keepTrying());
@@ -186,11 +188,11 @@ class Subscriptions {
   }
 
   private async askAgain(): Promise<void> {
-    const { cuts } = this;
+    const { disconnects } = this;
     await untilReady(this.client);
     for (const [kind, names] of this.wanted)
       if (names.size > 0) await this.client[kind](...names);
-    if (cuts === this.cuts) this.isConfirmed = true;
+    if (disconnects === this.disconnects) this.isConfirmed = true;
   }
 
   /** Until it succeeds, or the connection is lost: the next one begins anew. */
@@ -234,12 +236,13 @@ class Subscriptions {
   }
 }
 
-// --- Publishes a text at most once, and never after its deadline: subscribers do not get a message that was reported as
-// failed.
+// --- Publishes a text at most once, and never after its deadline: a call that has failed is not delivered later. It may have
+// been delivered before.
 
 // KEYS: channel. ARGV: text. Returns how many subscribers got it.
 // PUBLISH is not a write: a replica allows it. The write before it fails on a redis that refuses writes, so that a message
-// that was reported as failed, and is sent again, has not been delivered. It needs no memory: a full redis publishes.
+// that was reported as failed, and is sent again, has not been delivered. HDEL is allowed on a full redis, because it
+// needs no memory.
 const PUBLISH = defineOperation(`
 redis.call('HDEL', ns .. 'ah:full', '')
 return redis.call('PUBLISH', KEYS[1], ${A})`);

@@ -13,7 +13,7 @@ import { jsonForClients } from "../log/exposure";
 import { log } from "../log/log";
 import { currentWork, isWorkId } from "../log/work";
 import { tracing } from "../tracing/tracer";
-import { publishText, untilHearing } from "./pubsub";
+import { publishText, untilSubscribed } from "./pubsub";
 import type { PubSubMessage as Message } from "./lifecycle";
 import { resolveApiMethod } from "../apiMethod";
 
@@ -85,16 +85,16 @@ async function askNodes(
   };
   if (!waitForResponse) return redis.publish(payload);
 
-  const reply = awaitReply(messageId); // before publishing, because the reply may arrive at once
+  const replied = awaitReply(messageId); // before publishing, because the reply may arrive at once
   call(messageId, payload).catch((error) =>
     failCall(messageId, toError(error)),
   );
-  return reply;
+  return replied;
 }
 
 /** Publish a call as soon as its reply can arrive here. */
 async function call(messageId: string, payload: object): Promise<void> {
-  await untilHearing();
+  await untilSubscribed();
   if (!isAwaited(messageId)) return; // the caller no longer waits
   if ((await redis.publish(payload)) === undefined)
     throw new ActionheroError("AH_REDIS_TIMEOUT", "redis is disconnected");
@@ -105,13 +105,7 @@ async function respondCluster(
   messageId: string,
   response: Message,
 ): Promise<void> {
-  await redis.publish({
-    messageType: "doResponse",
-    serverId: id,
-    serverToken: settings().general.serverToken,
-    messageId,
-    response,
-  });
+  await reply(messageId, { response });
 }
 
 export const redis = { publish, doCluster, respondCluster };
@@ -256,11 +250,18 @@ function toList(args: unknown): unknown[] {
 async function replyWithError(messageId: string, error: Error): Promise<void> {
   const { code } = error as NodeJS.ErrnoException;
   const remote: RemoteError = { message: error.message, code };
+  await reply(messageId, { error: remote });
+}
+
+async function reply(
+  messageId: string,
+  outcome: { response: unknown } | { error: RemoteError },
+): Promise<void> {
   await redis.publish({
     messageType: "doResponse",
     serverId: id,
     serverToken: settings().general.serverToken,
     messageId,
-    error: remote,
+    ...outcome,
   });
 }

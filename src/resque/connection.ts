@@ -12,7 +12,8 @@ import {
   memoryOf,
 } from "../redis/engine";
 import { followFailover } from "../redis/failover";
-import { systemEnvironment, waitAtMost } from "./environment";
+import { systemEnvironment } from "./environment";
+import { waitAtMost } from "../utils/promises";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";
 import type { QueueStore } from "./store/store";
@@ -90,7 +91,7 @@ export class Connection extends EventEmitter {
     const { redis } = this;
     redis.on("error", () => undefined); // one that does not respond is left
     const quit = redis.quit().catch(() => undefined); // already closed
-    await waitAtMost(systemEnvironment, quit, QUIT_MS);
+    await waitAtMost(QUIT_MS, quit, systemEnvironment);
     disconnect(redis);
   }
 

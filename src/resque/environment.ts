@@ -27,23 +27,6 @@ export function pause(environment: Environment, ms: number): Promise<void> {
   return new Promise((resolve) => environment.after(ms, resolve));
 }
 
-/** Wait for `work`, at most `ms` milliseconds. */
-export async function waitAtMost(
-  environment: Environment,
-  work: Promise<unknown> | undefined,
-  ms: number,
-): Promise<void> {
-  let timer: Timer | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = environment.after(ms, resolve);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    timer?.cancel();
-  }
-}
-
 // --- Compares the clock of this machine with that of the store.
 
 /** A difference below this is not reported, in ms. */

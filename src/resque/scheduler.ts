@@ -9,8 +9,8 @@ import {
   Outage,
   SkewWatch,
   systemEnvironment,
-  waitAtMost,
 } from "./environment";
+import { waitAtMost } from "../utils/promises";
 import { Queue } from "./queue";
 import type { Promotion, QueueStore, Waiting } from "./store/store";
 import type { ConnectionOptions, Jobs } from "./types";
@@ -102,7 +102,7 @@ export class Scheduler extends EventEmitter {
     if (!this.running) return;
     this.running = false;
     this.waiting?.stop();
-    await waitAtMost(this.environment, this.loop, END_MS);
+    await waitAtMost(END_MS, this.loop, this.environment);
     if (this.leader) await this.resign();
     await this.queue.end();
     this.emit("end");
@@ -115,7 +115,7 @@ export class Scheduler extends EventEmitter {
     const resigned = this.store
       .resign(this.name)
       .catch((error) => this.report(error));
-    await waitAtMost(this.environment, resigned, END_MS);
+    await waitAtMost(END_MS, resigned, this.environment);
   }
 
   private async work(): Promise<void> {

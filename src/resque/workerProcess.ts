@@ -9,8 +9,8 @@ import {
   pause,
   SkewWatch,
   type Timer,
-  waitAtMost,
 } from "./environment";
+import { waitAtMost } from "../utils/promises";
 import type { Heartbeat } from "./heartbeat";
 import {
   isActive,
@@ -308,7 +308,7 @@ export class WorkerProcess {
     // the result of a job is worth a wait: without a report, the job runs again
     const ms = this.isOut && !this.hasOutcomes() ? SILENT_MS : CLOSE_MS;
     const deadline = this.environment.monotonic() + ms;
-    await waitAtMost(this.environment, Promise.all(ended), ms);
+    await waitAtMost(ms, Promise.all(ended), this.environment);
     // the jobs of the others are requeued when the lease expires
     const isClean = this.members.size === 0;
     for (const member of this.members) this.move(member, "cut");
@@ -690,7 +690,7 @@ export class WorkerProcess {
       this.outage.failed(toError(error));
     });
     const left = deadline - this.environment.monotonic();
-    await waitAtMost(this.environment, ended, Math.max(left, 0));
+    await waitAtMost(Math.max(left, 0), ended, this.environment);
   }
 
   /** The registration `id` was removed, and all its jobs were requeued. */
@@ -778,7 +778,7 @@ export class WorkerProcess {
       stopListening = onEnding(member, listener);
     });
     const late = ending.then(async () => {
-      await waitAtMost(environment, reply, this.isOut ? SILENT_MS : LAST_MS);
+      await waitAtMost(this.isOut ? SILENT_MS : LAST_MS, reply, environment);
       // the reply may have arrived while the event loop was blocked
       await new Promise<void>((resolve) => environment.soon(resolve));
     });

@@ -23,7 +23,7 @@ interface DrainOptions<Client> {
   /** How long idle clients may still send a request, in ms (default 0). */
   idleMs?: number;
   /** Whether a client is served by another server on the same port, which drains it until `finish`. */
-  isLent?: (client: Client) => boolean;
+  isHandedOver?: (client: Client) => boolean;
   /** Whether an ended client has received everything, so that it only has to close its side; `cut` then does it. */
   isSilent?: (client: Client) => boolean;
 }
@@ -39,8 +39,8 @@ export class Drain<Client> {
   private readonly cut = new Set<Client>();
   private readonly idleUntil: number;
   private readonly deadline: number;
-  /** The deadline of lent clients; until `finish` they have none. */
-  private lentDeadline = Infinity;
+  /** The deadline of clients that were handed over; until `finish` they have none. */
+  private handedOverDeadline = Infinity;
   private readonly timer: NodeJS.Timeout;
   private counted = 0;
 
@@ -53,7 +53,7 @@ export class Drain<Client> {
     this.idleUntil = now + idleMs;
     this.timer = setInterval(() => this.sweep(), SWEEP_MS).unref();
     for (const client of options.clients())
-      if (!this.isLent(client)) this.update(client);
+      if (!this.isHandedOver(client)) this.update(client);
   }
 
   /** End a client if it is idle. The drain looks often; call it when a client becomes idle, for an earlier end. */
@@ -67,13 +67,13 @@ export class Drain<Client> {
   }
 
   /**
-   * Include the lent clients, and wait until the last client has disconnected.
+   * Include the clients that were handed over, and wait until the last client has disconnected.
    * @returns the number of clients that were cut at the deadline
    */
   async finish(): Promise<number> {
     this.timer.ref();
     // they may receive their last bytes
-    this.lentDeadline = performance.now() + this.timeLeft();
+    this.handedOverDeadline = performance.now() + this.timeLeft();
     this.sweep();
     await this.options.gone.finally(() => clearInterval(this.timer));
     return this.counted;
@@ -87,9 +87,9 @@ export class Drain<Client> {
   private sweep(): void {
     const now = performance.now();
     for (const client of this.options.clients()) {
-      const isLent = this.isLent(client);
-      if (isLent && this.lentDeadline === Infinity) continue;
-      if (now >= (isLent ? this.lentDeadline : this.deadline))
+      const isHandedOver = this.isHandedOver(client);
+      if (isHandedOver && this.handedOverDeadline === Infinity) continue;
+      if (now >= (isHandedOver ? this.handedOverDeadline : this.deadline))
         this.cutNow(client);
       else this.endOrDrop(client, now);
     }
@@ -108,7 +108,7 @@ export class Drain<Client> {
     if (this.options.cut(client)) this.counted++;
   }
 
-  private isLent(client: Client): boolean {
-    return this.options.isLent?.(client) === true;
+  private isHandedOver(client: Client): boolean {
+    return this.options.isHandedOver?.(client) === true;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * How much memory the data of clients takes: bodies, queries, messages and lines, counted before they are parsed, and the
- * params that a TCP client stores.
+ * How much memory the data of clients takes: bodies, queries, messages and lines, as it is counted before they are parsed (of
+ * short JSON documents after it), and the params that a TCP client stores.
  */
 import { isAscii } from "node:buffer";
 import {

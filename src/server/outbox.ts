@@ -45,7 +45,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   }
 
   /** Whether queued output must wait for another write. */
-  protected get isHeld(): boolean {
+  protected get isCorked(): boolean {
     return false;
   }
 
@@ -80,7 +80,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
 
   /** Write what is queued. */
   flush(): void {
-    if (this.isHeld) return;
+    if (this.isCorked) return;
     const data = this.take();
     if (data !== undefined && this.isOpen) this.write(data);
   }
@@ -163,7 +163,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
     this.onBehind(true);
     this.watchProgress(this.timeout());
     await this.drained();
-    // a rest that is still on its way is watched on
+    // keep watching what is not sent yet
     if (this.unsentBytes === 0) this.socket.setTimeout(0);
     this.isBehind = false;
     this.onBehind(false);

@@ -1,5 +1,6 @@
 /** Bounded waits for promises. */
 import { ActionheroError, type ErrorCode } from "../errors";
+import type { Machine, Timer } from "./machine";
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null)?.then === "function";
@@ -37,23 +38,33 @@ export function withTimeout<T>(
   });
 }
 
+/** Timers that keep the process alive, unlike those of `thisMachine`. */
+const lastingTimers: Pick<Machine, "after"> = {
+  after: (ms, work) => {
+    const timer = setTimeout(work, timerMs(ms));
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
 /**
  * Wait for `work`, at most `ms` milliseconds; a late outcome is ignored, an early rejection is thrown.
+ * @param machine whose timer ends the wait
  * @returns whether it ended in time
  */
 export async function waitAtMost(
   ms: number,
   work: Promise<unknown> | undefined,
+  machine = lastingTimers,
 ): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, timerMs(ms), false);
+    timer = machine.after(ms, () => resolve(false));
   });
   const inTime = Promise.resolve(work).then(() => true);
   try {
     return await Promise.race([inTime, late]);
   } finally {
-    clearTimeout(timer);
+    timer?.cancel();
   }
 }
 

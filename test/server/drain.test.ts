@@ -4,7 +4,7 @@ import { until } from "../support/until";
 
 class Client {
   isBusy = false;
-  isLent = false;
+  isHandedOver = false;
   isSilent = false;
   readonly calls: string[] = [];
 }
@@ -24,7 +24,7 @@ function drainOf(timeoutMs: number, idleMs = 0): Drain<Client> {
       calls.push("cut");
       return isBusy;
     },
-    isLent: ({ isLent }) => isLent,
+    isHandedOver: ({ isHandedOver }) => isHandedOver,
     isSilent: ({ isSilent }) => isSilent,
   });
 }
@@ -74,16 +74,16 @@ test("clients that are left at the deadline are cut once, and counted if they we
   expect(await finished).toBe(1);
 });
 
-test("lent clients are left alone until finish, and outlive the deadline", async () => {
-  const [lent, own] = clients;
-  lent.isLent = true;
+test("clients that were handed over are left alone until finish, and outlive the deadline", async () => {
+  const [handedOver, own] = clients;
+  handedOver.isHandedOver = true;
   own.isBusy = true;
   const drain = drainOf(0);
   await until(() => own.calls.includes("cut"));
-  expect(lent.calls).toEqual([]);
+  expect(handedOver.calls).toEqual([]);
   const finished = drain.finish();
-  expect(lent.calls).toEqual(["end"]);
-  await until(() => lent.calls.includes("cut"));
+  expect(handedOver.calls).toEqual(["end"]);
+  await until(() => handedOver.calls.includes("cut"));
   resolveGone();
   await finished;
 });

@@ -10,7 +10,7 @@ class Lines extends Outbox<string> {
   timeoutMs = 0;
   isHolding = false;
 
-  override get isHeld() {
+  override get isCorked() {
     return this.isHolding;
   }
   override join(texts: string[]) {

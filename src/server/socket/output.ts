@@ -40,7 +40,7 @@ export class Output extends Outbox<string> {
     return this.file !== undefined;
   }
 
-  protected override get isHeld(): boolean {
+  protected override get isCorked(): boolean {
     return this.isSendingFile;
   }
 

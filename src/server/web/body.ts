@@ -155,10 +155,10 @@ async function readUnknown(request: WebRequest): Promise<ParsedBody> {
 
 async function readMultipart(
   request: WebRequest,
-  intake: UploadOptions,
+  upload: UploadOptions,
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
-  const receiving = prepareFiles(request, intake, limit);
+  const receiving = prepareFiles(request, upload, limit);
   try {
     const form = await receiveMultipart(request.req, {
       ...receiving,
@@ -173,10 +173,10 @@ async function readMultipart(
 
 async function readSingleFile(
   request: WebRequest,
-  intake: UploadOptions,
+  upload: UploadOptions,
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
-  const receiving = prepareFiles(request, intake, limit);
+  const receiving = prepareFiles(request, upload, limit);
   try {
     const file = await receiveFile(request.req, receiving);
     const form: Form = {

@@ -174,25 +174,25 @@ export const SINGLE_FILE = "file";
 /** The whole body is one file. */
 export async function receiveFile(
   req: IncomingMessage,
-  intake: Upload,
+  upload: Upload,
 ): Promise<UploadedFile> {
   const name = req.headers["x-file-name"];
   const type = req.headers["content-type"] ?? null;
-  const count = new FormCount(intake);
+  const count = new FormCount(upload);
   count.addFile(SINGLE_FILE, type);
   const file = newUpload(
-    intake.options,
+    upload.options,
     typeof name === "string" ? name : null,
     type,
   );
   const received = { field: SINGLE_FILE, file };
-  const { source } = intake;
+  const { source } = upload;
   source.on("data", (chunk: Buffer) => {
-    const refusal = intake.hold(chunk.length);
+    const refusal = upload.hold(chunk.length);
     if (refusal) source.destroy(refusal);
   });
   try {
-    await storeFile(source, received, intake, count);
+    await storeFile(source, received, upload, count);
   } catch (error) {
     if (req.destroyed && !req.complete) throw new RequestAborted();
     throw error;
@@ -250,10 +250,10 @@ class FormCount {
   private fileBytes = 0;
   private refusedFile: BodyError | undefined;
 
-  constructor(private readonly intake: Upload) {}
+  constructor(private readonly upload: Upload) {}
 
   addField(name: string, value: string, isTruncated: boolean): void {
-    const { options, maxParams } = this.intake;
+    const { options, maxParams } = this.upload;
     const maxFields = options.maxFields || maxParams;
     if (++this.fields > maxFields) {
       const setting = options.maxFields
@@ -274,7 +274,7 @@ class FormCount {
    */
   check(received: number): BodyError | undefined {
     if (this.refusedFile) return this.refusedFile;
-    const max = this.intake.options.maxFieldsSize;
+    const max = this.upload.options.maxFieldsSize;
     return received - this.fileBytes > max + MULTIPART_OVERHEAD
       ? BodyError.tooLarge("web.formOptions.maxFieldsSize", max)
       : undefined;
@@ -282,7 +282,7 @@ class FormCount {
 
   /** @throws BodyError */
   addFile(field: string, mediaType: string | null): void {
-    const { options, rules } = this.intake;
+    const { options, rules } = this.upload;
     rules.check(field, mediaType);
     const max = options.maxFiles;
     if (++this.files > max)
@@ -300,7 +300,7 @@ class FormCount {
   }
 
   private refusalOf(field: string, fileSize: number): BodyError | undefined {
-    const { options, rules } = this.intake;
+    const { options, rules } = this.upload;
     const { maxFileSize, maxTotalFileSize } = options;
     const refusal = rules.tooLarge(field, fileSize);
     if (refusal) return refusal;
@@ -321,9 +321,9 @@ function maxPartsOf({ options, maxParams }: Upload): number {
   return (options.maxFields || maxParams) + maxFiles;
 }
 
-function openParser(req: IncomingMessage, intake: Upload): BusboyInstance {
-  const { maxFieldsSize } = intake.options;
-  const maxParts = maxPartsOf(intake);
+function openParser(req: IncomingMessage, upload: Upload): BusboyInstance {
+  const { maxFieldsSize } = upload.options;
+  const maxParts = maxPartsOf(upload);
   // loaded on demand, because many servers never receive a form
   const { Busboy } =
     require("@fastify/busboy") as typeof import("@fastify/busboy");

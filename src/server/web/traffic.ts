@@ -27,7 +27,7 @@ export interface Traffic {
   queue: Queue | undefined;
   /** Refused requests whose responses wait for earlier ones. */
   refusals: number;
-  /** Its requests wait before node creates their responses: see `Intake.guard`. */
+  /** Its requests wait before node creates their responses: see `RequestQueues.guard`. */
   isGuarded: boolean;
   /** The connection ends when the waiting requests have their responses. */
   isEnding: boolean;

@@ -202,7 +202,7 @@ export class WebServer extends Server {
         return !destroyed;
       },
       idleMs: cluster.isWorker ? CLUSTER_LINGER_MS : 0,
-      isLent: isHandedOver,
+      isHandedOver,
     });
   }
 

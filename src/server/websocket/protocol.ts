@@ -27,7 +27,6 @@ const CONTROL = "primus::";
 /** Tells a client that the end is permanent, so that it does not reconnect. */
 export const CLOSE_NOTICE = JSON.stringify("primus::server::close");
 
-export const PONG = "primus::pong::";
 export const ID = "primus::id::";
 
 /**

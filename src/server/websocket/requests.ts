@@ -191,7 +191,7 @@ function fail(
 
 // --- The response to a request for a file, as one message: text unchanged, bytes in base64.
 
-export interface FileMessage {
+interface FileMessage {
   error?: unknown;
   content: string | null;
   /** Set only if the content is not plain text. */
@@ -201,18 +201,18 @@ export interface FileMessage {
   lastModified?: Date;
 }
 
-export interface FileFacts {
+interface FileFacts {
   mime: string;
   length: number;
   lastModified?: Date;
 }
 
-export interface FileSource {
+interface FileSource {
   error?: unknown;
   fileStream?: Readable;
 }
 
-export interface FileWish {
+interface FileWish {
   /** `"base64"` if the client always wants bytes. */
   encoding: unknown;
   /** Files that are longer, as a file or as a message, are refused; 0: no limit. */

@@ -173,7 +173,7 @@ export class Spark extends EventEmitter implements Holder {
   /** Messages that arrived before the connection was ready, or after the turn of this client; undefined if there are none. */
   private waiting: [text: string, bytes: number][] | undefined = undefined;
   /** The connection is not ready yet. */
-  private isHeld = false;
+  private isConnecting = false;
   private readonly turn = new Turn(this);
   private isGone = false;
   /** Memory of messages in progress. */
@@ -232,8 +232,8 @@ export class Spark extends EventEmitter implements Holder {
   }
 
   /** Whether a request other than an action is in progress. */
-  get isBusy(): boolean {
-    return this.pending > 0 || this.isHeld || this.waiting !== undefined;
+  get hasPendingMessages(): boolean {
+    return this.pending > 0 || this.isConnecting || this.waiting !== undefined;
   }
 
   get isOpen(): boolean {
@@ -341,18 +341,18 @@ export class Spark extends EventEmitter implements Holder {
 
   /** Messages wait until the connection is ready. */
   holdMessages(): void {
-    this.isHeld = true;
+    this.isConnecting = true;
     this.pause();
   }
 
   releaseMessages(): void {
-    this.isHeld = false;
+    this.isConnecting = false;
     this.onTurn();
   }
 
   /** Handle the messages that wait, as far as the turn allows. */
   onTurn(): void {
-    if (this.isHeld) return;
+    if (this.isConnecting) return;
     const { waiting = [] } = this;
     let next = 0;
     while (next < waiting.length && this.mayGoOn())
@@ -373,7 +373,7 @@ export class Spark extends EventEmitter implements Holder {
     const { slowedDown } = this;
     clearTimeout(slowedDown);
     this.slowedDown = undefined;
-    if (this.isHeld || !this.waiting) this.leave();
+    if (this.isConnecting || !this.waiting) this.leave();
     else if (slowedDown) this.onTurn();
   }
 
@@ -426,7 +426,7 @@ export class Spark extends EventEmitter implements Holder {
     if (!this.isOpen || this.isQuitting) return;
     if (isBinary) return void this.hasTime();
     const text = data.toString();
-    const isNow = !this.isHeld && !this.waiting && this.mayGoOn();
+    const isNow = !this.isConnecting && !this.waiting && this.mayGoOn();
     const bytes = this.bytesToCount(text, isNow);
     if (bytes > 0 && !this.share.take(bytes)) return this.onOverload(text);
     if (isNow) return this.work(text, bytes);
@@ -449,7 +449,8 @@ export class Spark extends EventEmitter implements Holder {
   }
 
   receiveControl(bytes: number): void {
-    this.unfinishedBytes -= bytes + FRAME_HEAD_BYTES; // they are added when the whole message is received
+    // arrive() counts them with their chunk, but they are not part of a message
+    this.unfinishedBytes -= bytes + FRAME_HEAD_BYTES;
     this.hasTime();
   }
 
@@ -471,6 +472,7 @@ export class Spark extends EventEmitter implements Holder {
     const finish = () => this.share.give(bytes);
     if (!done || !connection) return finish();
     const { params, messageId } = connection;
+    // a connection lives long: it must not keep the params of its last large request
     const forget = () => {
       finish();
       if (bytes <= FREE_BYTES) return;
@@ -507,7 +509,7 @@ export class Spark extends EventEmitter implements Holder {
   /** Resume reading, unless another reason to pause remains. */
   resume(): void {
     const isBusy = this.pending >= MAX_PENDING;
-    if (!this.isPaused || this.isHeld || this.waiting) return;
+    if (!this.isPaused || this.isConnecting || this.waiting) return;
     if (isBusy || this.isBehind || this.slowedDown) return;
     this.isPaused = false;
     this.ws.resume();

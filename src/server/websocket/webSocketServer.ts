@@ -75,7 +75,7 @@ export class WebSocketServer extends Server {
   private stopping: Promise<void> | undefined;
   private drain: Drain<Spark> | undefined;
   /** Clients that want to go, and what is to be called when some work for one is done. */
-  private readonly leaving = new Map<Spark, () => void>();
+  private readonly quitting = new Map<Spark, () => void>();
 
   constructor() {
     super();
@@ -316,7 +316,9 @@ export class WebSocketServer extends Server {
   }
 
   isBusy(spark: Spark): boolean {
-    return spark.isBusy || (spark.connection?.pendingActions ?? 0) > 0;
+    return (
+      spark.hasPendingMessages || (spark.connection?.pendingActions ?? 0) > 0
+    );
   }
 
   /** Say goodbye to a client because the server stops. */
@@ -328,19 +330,19 @@ export class WebSocketServer extends Server {
 
   afterWork(spark: Spark): void {
     this.drain?.update(spark);
-    this.leaving.get(spark)?.();
+    this.quitting.get(spark)?.();
   }
 
   async untilReplied(spark: Spark): Promise<void> {
     const isDone = () => !spark.isOpen || !hasPendingReplies(spark);
     if (isDone()) return;
     const replied = new Promise<void>((resolve) =>
-      this.leaving.set(spark, () => {
+      this.quitting.set(spark, () => {
         if (isDone()) resolve();
       }),
     );
     await waitAtMost(shutdownTimeLeft(), replied);
-    this.leaving.delete(spark);
+    this.quitting.delete(spark);
   }
 
   protected override async refuseConnection(
