@@ -2,6 +2,7 @@
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
 import { requireQueue } from "./find";
 import { possibleArgsOf } from "./plans";
+import { pausedOf } from "./scope";
 import type { TaskInputs } from "./task";
 
 /** An entry of the failed list. */
@@ -204,11 +205,12 @@ export async function details(): Promise<TaskDetails> {
     queue.orphans(),
   ]);
   const queues: TaskDetails["queues"] = {};
+  const pausedNames = pausedOf(names, paused);
   for (const name of names) {
     const { queued: count, waiting } = lengths[name]!;
     const entry: QueueDetails = { length: count + waiting };
     if (waiting > 0) entry.waiting = waiting;
-    if (paused.includes(name)) entry.paused = true;
+    if (pausedNames.has(name)) entry.paused = true;
     queues[name] = entry;
   }
   const found: TaskDetails = {
@@ -222,7 +224,7 @@ export async function details(): Promise<TaskDetails> {
 }
 
 /**
- * Stop all nodes from fetching jobs of a queue; enqueueing continues. It lasts until `resume`, even across restarts.
+ * Stop all nodes from fetching jobs of a queue, those of tasks for all nodes included; enqueueing continues. It lasts until `resume`, even across restarts.
  */
 export function pause(q: string): Promise<void> {
   return requireQueue().pause(q);

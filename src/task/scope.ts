@@ -2,13 +2,9 @@
 import { api } from "../api";
 import { id } from "../config/config";
 import { log } from "../log/log";
+import { nodeQueue } from "../resque/store/texts";
 import { requireQueue } from "./find";
 import type { Task } from "./task";
-
-/** The queue that only one node works. */
-export function nodeQueue(queue: string, nodeId: string): string {
-  return `${queue}:node:${nodeId}`;
-}
 
 /** The queue of this node's runs of a task. */
 export function ownQueue(task: Task): string {
@@ -39,6 +35,20 @@ export function ownQueues(): string[] {
   const tasks = Object.values(api.tasks.tasks);
   const forAll = tasks.filter(({ scope }) => scope === "all");
   return [...new Set(forAll.map(ownQueue))];
+}
+
+/** Of `queues`, those that are paused: with a queue, the queues of the nodes for its tasks are, too. */
+export function pausedOf(
+  queues: readonly string[],
+  paused: readonly string[],
+): Set<string> {
+  const forAll = Object.values(api.tasks.tasks).filter(
+    (task) => task.scope === "all" && paused.includes(task.queue),
+  );
+  const prefixes = forAll.map((task) => nodeQueue(task.queue, ""));
+  const isPaused = (name: string) =>
+    paused.includes(name) || prefixes.some((one) => name.startsWith(one));
+  return new Set(queues.filter(isPaused));
 }
 
 /** `queues`, with this node's own queue inserted before each one that has tasks for every node; `*` is left as it is. */

@@ -6,6 +6,7 @@ import {
   KEEP_JOB_SECONDS,
   lockValue,
   MAX_EXPIRED,
+  nodeQueue,
   recordText,
   RUN_SEARCH_LENGTH,
   UNKNOWN_SECONDS,
@@ -455,8 +456,13 @@ export class MemoryStore implements QueueStore {
 
   resume(queue: string): Promise<void> {
     return this.run((data) => {
-      if (!data.paused.delete(queue) || !data.lists.has(queue)) return;
-      data.wakeUps.queueHasJobs(queue, data.nodeOfQueue.get(queue));
+      if (!data.paused.delete(queue)) return;
+      const own = [...data.nodeOfQueue].filter(
+        ([name, node]) => name === nodeQueue(queue, node),
+      );
+      for (const name of [queue, ...own.map(([one]) => one)])
+        if (data.lists.has(name))
+          data.wakeUps.queueHasJobs(name, data.nodeOfQueue.get(name));
     });
   }
 
@@ -891,11 +897,18 @@ function fetchAll(
 function fetch(data: MemoryData, call: ExchangeCall): QueuedJob | undefined {
   for (const name of call.queues)
     for (const queue of name === "*" ? rest(data, call) : [name]) {
-      if (data.paused.has(queue)) continue;
+      if (isPaused(data, queue)) continue;
       const raw = data.take(queue);
       if (raw !== undefined) return { queue, raw };
     }
   return undefined;
+}
+
+function isPaused({ paused, nodeOfQueue }: MemoryData, queue: string): boolean {
+  if (paused.size === 0) return false;
+  const node = nodeOfQueue.get(queue);
+  if (paused.has(queue) || node === undefined) return paused.has(queue);
+  return [...paused].some((name) => queue === nodeQueue(name, node));
 }
 
 /** What `*` stands for. */

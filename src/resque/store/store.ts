@@ -154,7 +154,7 @@ export interface ExchangeCall {
   queues: readonly string[];
   /** The queues that `*` means take turns by name: the one behind this is the first. */
   after?: string;
-  /** The id of this node, for `*`. */
+  /** The id of this node, for `*` and for its own queues. */
   node?: string;
   slots: readonly ExchangeSlot[];
 }
@@ -474,7 +474,7 @@ export interface QueueStore {
 
   // -------------------------------------------------------------- operators
 
-  /** Stop all processes from fetching jobs of the queue. Producers are not affected. */
+  /** Stop all processes from fetching jobs of the queue, and of the queues that belong to one node of it. Producers are not affected. */
   pause(queue: string): Promise<void>;
   resume(queue: string): Promise<void>;
   pausedQueues(): Promise<string[]>;

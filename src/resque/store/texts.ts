@@ -3,6 +3,11 @@ import { randomInt } from "node:crypto";
 import type { JobInfo } from "../types";
 import type { JobFields, QueuedJob } from "./store";
 
+/** The queue that only one node works: it is paused with `queue`. */
+export function nodeQueue(queue: string, nodeId: string): string {
+  return `${queue}:node:${nodeId}`;
+}
+
 /** The bucket of a time: node-resque rounds to the nearest second, too. */
 export function secondOf(dueMs: number): number {
   return Math.round(dueMs / 1000);

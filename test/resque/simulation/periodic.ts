@@ -8,7 +8,8 @@ import { Queue } from "../../../src/resque/queue";
 import type { QueueStore } from "../../../src/resque/store/store";
 import type { Jobs } from "../../../src/resque/types";
 import { wrapTask } from "../../../src/task/jobWrapper";
-import { announceNode, nodeQueue, ownQueues } from "../../../src/task/scope";
+import { nodeQueue } from "../../../src/resque/store/texts";
+import { announceNode, ownQueues } from "../../../src/task/scope";
 import {
   startRecurrentTasks,
   enqueueLostRecurrentTasks,

@@ -173,6 +173,35 @@ describeOnEachStore("the store of the queue", (context) => {
       expect((await named.next(second))!.raw).toBe("b");
     });
 
+    test("the queues of nodes are paused and resumed with it, also of one that starts later", async () => {
+      const actors: Actor[] = [];
+      for (const node of ["n", "later"]) {
+        const own = `q:node:${node}`;
+        if (node === "later") await store.pause("q");
+        await store.announceNode(node, [own], 60_000, 60_000);
+        await store.enqueue(own, [node]);
+        // one of another name that is alike belongs to nobody
+        await store.enqueue(`q:node:x${node}`, ["other"]);
+        const queues = node === "n" ? ["*"] : [own];
+        actors.push(await Actor.start(store, node, queues, node));
+      }
+      const [first, second] = actors;
+      const workers = [await first.worker(), await second.worker()];
+      for (let n = 0; n < 2; n++)
+        expect((await first.next(workers[0], SUCCESS))!.raw).toBe("other");
+      for (const [index, actor] of actors.entries())
+        expect(await actor.next(workers[index], SUCCESS)).toBeUndefined();
+      const waiting = store.wait(
+        { queues: ["*"], node: "n" },
+        10_000,
+        store.mark(),
+      );
+      await store.resume("q");
+      expect(await waiting.done).toBe(true);
+      expect((await first.next(workers[0]))!.raw).toBe("n");
+      expect((await second.next(workers[1]))!.raw).toBe("later");
+    });
+
     test("resuming a queue wakes waiting processes", async () => {
       await store.pause("q");
       await store.enqueue("q", ["a"]);

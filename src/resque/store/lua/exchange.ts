@@ -1,4 +1,5 @@
 /** The script that workers call for every job. */
+import { nodeQueue } from "../texts";
 import { EFFECTS } from "./effects";
 import {
   BASE,
@@ -15,6 +16,9 @@ import {
 
 /** The batch size of queue names, for workers on all queues. */
 const PAGE = 100;
+
+/** Between a queue and a node, in the name of the node's own queue. */
+const NODE_PART = `'${nodeQueue("", "")}'`;
 
 /**
  * In a reply: no job; a queue and a job; the record of the worker's current job; a job of the last named queue, which is at first
@@ -236,7 +240,11 @@ if wanted then
   -- nearly always there is neither
   if redis.call('EXISTS', ns .. 'ah:suspect-jobs', ns .. 'ah:paused') > 0 then
     suspects = redis.call('EXISTS', ns .. 'ah:suspect-jobs') == 1
-    for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do paused[name] = true end
+    for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do
+      local own = name .. ${NODE_PART} .. node
+      paused[name] = true
+      if node ~= '' and not paused[own] then paused[own] = try('HGET', ns .. 'ah:node-queues', own) == node end
+    end
   end
   for i = ${FIRST_QUEUE}, #head do named[head[i]] = true end
   advance()

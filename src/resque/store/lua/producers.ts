@@ -1,5 +1,5 @@
 /** Scripts of producers: jobs are added, delayed and removed. */
-import { KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../texts";
+import { KEEP_JOB_SECONDS, nodeQueue, UNIQUE_SECONDS } from "../texts";
 import {
   A,
   ARG,
@@ -259,15 +259,22 @@ export const REMOVE_FAILED = operation(
   `return redis.call('LREM', ns .. 'failed', 1, ${A})`,
 );
 
-// Arguments: '1' to pause or '0' to resume, queue.
+// Arguments: '1' to pause or '0' to resume, queue. It stands for the queues of it that belong to one node, too.
 export const PAUSE = operation(
   [QUEUES],
   `
   local paused, queue = ns .. 'ah:paused', ${B}
   if ${A} == '1' then redis.call('SADD', paused, queue) return 1 end
   if redis.call('SREM', paused, queue) == 0 then return 0 end
-  local length = try('LLEN', ns .. 'queue:' .. queue) or 0
-  if length > 0 then arrived(queue, length, length) end
+  local function wake(name)
+    local length = try('LLEN', ns .. 'queue:' .. name) or 0
+    if length > 0 then arrived(name, length, length) end
+  end
+  wake(queue)
+  local owners = try('HGETALL', ns .. 'ah:node-queues') or {}
+  for i = 1, #owners, 2 do
+    if owners[i] == queue .. '${nodeQueue("", "")}' .. owners[i + 1] then wake(owners[i]) end
+  end
   return 1
 `,
 );
