@@ -48,12 +48,14 @@ export function redactFields(fields: unknown): unknown {
   if (typeof fields !== "object" || fields === null) return fields;
   const paths = pathsOf(settings().logger.redact);
   if (paths.length === 0) return fields;
-  if (isPlainObject(fields)) return redact(fields, paths);
-  const copy: Hash = { ...fields };
-  const shown = redact(copy, paths);
-  if (shown === copy) return fields;
-  // winston reads the message, stack and cause of an error; they are not enumerable, so a plain copy would lose them
-  return Object.assign(Object.create(fields) as object, shown);
+  if (Object.getPrototypeOf(fields) === Object.prototype)
+    return redact(fields, paths);
+  // winston takes the own properties, not what an inherited `toJSON` returns, and the cause of an error
+  const source: Hash = { ...fields };
+  const { cause } = fields as { cause?: unknown };
+  if (cause !== undefined) source.cause = cause;
+  const shown = redact(source, paths);
+  return shown === source ? fields : withProperties(fields, shown as object);
 }
 
 /** One value of a client as text: cut, and an object without the values that `config.general.filteredParams` names. */
@@ -258,23 +260,66 @@ function walk(
   steps: readonly PathStep[],
   above: Set<unknown>,
 ): unknown {
-  const isList = Array.isArray(value);
-  if ((!isList && !isPlainObject(value)) || above.has(value)) return value;
+  if (typeof value !== "object" || value === null || above.has(value))
+    return value;
   above.add(value);
-  const source = value as Record<string, unknown>;
-  let copy: Record<string, unknown> | undefined;
+  const source = propertiesInJson(value);
+  const shown = source && walkProperties(source, steps, above);
+  above.delete(value);
+  if (shown === undefined || shown === source) return value;
+  return value instanceof Error ? withProperties(value, shown) : shown;
+}
+
+function walkProperties(
+  source: object,
+  steps: readonly PathStep[],
+  above: Set<unknown>,
+): object {
+  const isList = Array.isArray(source);
+  let copy: Hash | undefined;
   for (const key of Object.keys(source)) {
-    const old = source[key];
+    const old = (source as Hash)[key];
     const shown = filtered(old, stepsBelow(steps, key, isList), above);
     if (shown === old) continue;
-    copy ??= (isList ? [...(value as unknown[])] : { ...source }) as Record<
-      string,
-      unknown
-    >;
+    copy ??= (isList ? [...(source as unknown[])] : { ...source }) as Hash;
     copy[key] = shown;
   }
-  above.delete(value);
-  return copy ?? value;
+  return copy ?? source;
+}
+
+/**
+ * What JSON shows of an object: what its `toJSON` returns, else its own properties, also those of an error.
+ * @returns undefined if it shows a text, a number or bytes
+ */
+function propertiesInJson(value: object): object | undefined {
+  if (ArrayBuffer.isView(value)) return undefined;
+  const json = jsonOf(value);
+  if (typeof json !== "object" || json === null) return undefined;
+  return Array.isArray(json) || isPlainObject(json) ? json : { ...json };
+}
+
+function jsonOf(value: object): unknown {
+  const { toJSON } = value as { toJSON?: unknown };
+  if (typeof toJSON !== "function") return value;
+  try {
+    return (toJSON as () => unknown).call(value);
+  } catch {
+    return undefined; // JSON will not show the value either
+  }
+}
+
+/** An object like the original, such as an error with its text, which has other own properties, and shows these in JSON. */
+function withProperties(original: object, properties: object): object {
+  const { name, message, stack } = original as Partial<Error>;
+  const copy = Object.create(original) as object;
+  const toJSON = () => properties;
+  for (const [key, value] of Object.entries({ name, message, stack, toJSON }))
+    if (value !== undefined)
+      Object.defineProperty(copy, key, { value, configurable: true });
+  return Object.defineProperties(
+    copy,
+    Object.getOwnPropertyDescriptors(properties),
+  );
 }
 
 /** @param steps the steps that are left at the value; undefined when a path ends at it */

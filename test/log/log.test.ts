@@ -103,6 +103,8 @@ describe("log", () => {
     };
     log("fields", "info", fields);
     log("an error", "error", error);
+    log("a field", "error", { error });
+    log("a cause", "error", new Error("outer", { cause: error }));
     log("a text", "info", "password");
     log("nothing of that kind", "info", { a: { b: 1 } });
     await flushLogs();
@@ -116,9 +118,12 @@ describe("log", () => {
         stack: error.stack,
         config: { headers: { a: 1 }, password: "[FILTERED]" },
       },
+      { error: { config: { headers: { a: 1 }, password: "[FILTERED]" } } },
+      { message: "a cause outer" },
       { message: "a text" },
       { a: { b: 1 } },
     ]);
+    expect(JSON.stringify(written())).not.toContain("secret");
     expect(JSON.stringify([fields, error])).toContain("secret"); // the caller's own objects stay what they are
   });
 

@@ -78,6 +78,91 @@ test("an object that contains itself is filtered once", () => {
   expect(redact(circle, ["**.password"])).toMatchObject({ password: F });
 });
 
+describe("what JSON shows of an object is filtered", () => {
+  const paths = ["**.password", "**.headers.authorization"];
+  const inJson = (value: unknown) =>
+    JSON.parse(JSON.stringify(redact({ value }, paths))) as unknown;
+  const config = { url: "u", headers: { authorization: "secret" } };
+  const shown = { url: "u", headers: { authorization: F } };
+
+  test("the properties of an error, which keeps its text and stack", () => {
+    const error = Object.assign(new TypeError("refused"), {
+      config,
+      password: "secret",
+    });
+    const { value } = redact({ value: error }, paths) as { value: Error };
+    expect(value).toBeInstanceOf(TypeError);
+    expect(String(value)).toBe("TypeError: refused");
+    expect(value.stack).toBe(error.stack);
+    expect(inJson(error)).toEqual({ value: { config: shown, password: F } });
+    expect(inJson([{ error }])).toEqual({
+      value: [{ error: { config: shown, password: F } }],
+    });
+    expect(error.password).toBe("secret");
+  });
+
+  test("what toJSON returns, of errors, too", () => {
+    class Refused extends Error {
+      toJSON() {
+        return { code: 1, config };
+      }
+    }
+    expect(inJson(new Refused("no"))).toEqual({
+      value: { code: 1, config: shown },
+    });
+    expect(String((redact([new Refused("no")], paths) as [Error])[0])).toBe(
+      "Error: no",
+    );
+    expect(inJson({ toJSON: () => ({ password: "secret" }) })).toEqual({
+      value: { password: F },
+    });
+    expect(
+      inJson({
+        password: "secret",
+        toJSON() {
+          return this;
+        },
+      }),
+    ).toEqual({ value: { password: F } });
+  });
+
+  test("an instance with a text of its own, and an error whose message is a getter", () => {
+    class Call {
+      password = "secret";
+      toString() {
+        return "call";
+      }
+    }
+    class Odd extends Error {
+      readonly #text = "odd";
+      password = "secret";
+      override get message() {
+        return this.#text;
+      }
+    }
+    expect(inJson(new Call())).toEqual({ value: { password: F } });
+    expect(String((redact([new Odd()], paths) as [Error])[0])).toBe(
+      "Error: odd",
+    );
+  });
+
+  test("other values stay as they are", () => {
+    const value = {
+      date: new Date(),
+      bytes: Buffer.from("a"),
+      map: new Map([["password", 1]]),
+      url: new URL("http://a.org"),
+      error: new Error("plain"),
+      failing: {
+        toJSON() {
+          throw new Error("no");
+        },
+      },
+    };
+    expect(redact(value, paths)).toBe(value);
+  });
+});
+
 /** @returns processor time of this process, in ms */
 function costOf(work: () => unknown): number {
   const before = process.cpuUsage();
