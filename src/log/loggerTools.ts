@@ -300,6 +300,8 @@ interface Pair {
 const lastPairs = new Map<string, Pair>();
 const MAX_PAIRS = 64;
 const MAX_KEPT_LENGTH = 256;
+/** The short fields, such as the `requestId`, of a line that cannot be shown as it is. */
+const MAX_KEPT_FIELDS = 32;
 
 /** `"name":"value",` */
 function pairOf(name: string, value: unknown): string {
@@ -330,15 +332,25 @@ function toShortLine(info: LogInfo, line: string): string {
     : escapeJson(shorter);
 }
 
+/** The line with only its short fields: another one is the reason. */
 function unprintable(info: LogInfo, why: string): string {
+  const kept = Object.entries(info)
+    .filter(([name, value]) => isShort(name) && isShort(value))
+    .slice(0, MAX_KEPT_FIELDS);
   return escapeJson(
     JSON.stringify({
+      ...Object.fromEntries(kept),
       level: info.level,
       message: cutText(asText(info.message), CUT_LENGTH),
       timestamp: info.timestamp,
       unprintable: `cannot be shown: ${why}`,
     }),
   );
+}
+
+function isShort(value: unknown): boolean {
+  if (typeof value === "string") return value.length <= MAX_KEPT_LENGTH;
+  return typeof value === "number" || typeof value === "boolean";
 }
 
 /** JSON for objects that have no text of their own; cut, as results of tasks may be large. */

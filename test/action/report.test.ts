@@ -115,7 +115,9 @@ test("long params are truncated, and secret ones hidden", async () => {
 test("nested params do not fill the log", async () => {
   addAction("nested", { inputs: { a: {} }, run: async () => ({ ok: true }) });
   const { line } = await run("nested", { a: { text: "x".repeat(1e6) } });
-  expect(line!.fields.params).toHaveLength(64 * 1024);
+  expect(JSON.parse(line!.fields.params)).toMatchObject({
+    a: { text: "x".repeat(100) },
+  });
 });
 
 test("the name of an action is truncated, and an object as a name shows no secrets", async () => {

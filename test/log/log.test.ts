@@ -131,10 +131,19 @@ describe("log", () => {
     const { log, flushLogs } = load();
     const circular: Record<string, unknown> = {};
     circular.self = circular;
-    log("circular", "info", circular);
+    log("circular", "info", {
+      circular,
+      requestId: "r",
+      count: 1,
+      long: "x".repeat(1000),
+    });
     await flushLogs();
-    expect(written()[0]).toMatchObject({
+    expect(written()[0]).toEqual({
+      level: "info",
       message: "circular",
+      timestamp: expect.any(String),
+      requestId: "r",
+      count: 1,
       unprintable: expect.stringContaining("circular"),
     });
   });
