@@ -204,6 +204,31 @@ describeOnRedis("the store on redis", () => {
     await store.deregister("p");
   });
 
+  test.each(["of the same lock", "of other locks"])(
+    "a report %s after a rollback releases the locks of the job that redis says that the worker ran",
+    async (which) => {
+      const actor = await Actor.start(store, "p", ["q"]);
+      const worker = await actor.worker();
+      const other = await actor.worker("p:2");
+      await store.enqueue("q", [job(1).raw]);
+      await actor.next(worker);
+      const take = (name: string, by = worker, owned = true) =>
+        store.takeLock({ key: `resque:${name}`, seconds: 60, owned, worker: by }); // prettier-ignore
+      await take("lock:a");
+      await take("lock:other", other);
+      await take("ah:overrun:x", worker, false);
+      const key = which === "of the same lock" ? "lock:a" : "lock:b";
+      // the value that a later run got, which redis has forgotten
+      const effects: Effect[] = [
+        { do: "releaseLock", key: `resque:${key}`, value: "9999999999.1" },
+      ];
+      await actor.next(worker, { kind: "success", effects });
+      expect(Object.keys(await store.locks())).toEqual(["lock:other"]);
+      expect(await redis.exists("resque:ah:overrun:x")).toBe(1);
+      expect(await take("lock:a", other)).toBeDefined();
+    },
+  );
+
   describe("keys that were lost", () => {
     const worker = workerIdentity("p:1", "q");
     const LISTING = {

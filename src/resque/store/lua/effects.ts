@@ -167,8 +167,12 @@ local function apply(member, at)
       try('SET', ns .. 'ah:unique:' .. first, second)
       expire(ns .. 'ah:unique:' .. first, ${UNIQUE_SECONDS * 1000})
     elseif kind == 'L' then
-      try('HDEL', ns .. 'ah:held:' .. member, first)
-      if try('GET', first) == second then redis.call('DEL', first) end
+      local held = ns .. 'ah:held:' .. member
+      local listed = try('HGET', held, first)
+      -- another value is of an earlier run: redis was rolled back
+      if listed then redis.call('HDEL', held, first) end
+      local value = try('GET', first)
+      if value and (value == second or value == listed) then redis.call('DEL', first) end
     elseif kind == 'B' then
       boundFailed(first, tonumber(second))
     elseif kind == 'K' then

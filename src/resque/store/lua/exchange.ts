@@ -79,6 +79,22 @@ const LIST_AGAIN = `
   end
 `;
 
+/**
+ * The locks of jobs that ended are released by the effects. What is left is of a job that redis, which was rolled back to an
+ * earlier state, says that the worker ran. A lock without an owner's number lives as long as its worker.
+ */
+const RELEASE_STALE = `
+  for _, key in ipairs(held) do
+    local locks = try('HGETALL', key) or {}
+    for i = 1, #locks, 2 do
+      if string.find(locks[i + 1], '.', 1, true) then
+        redis.call('HDEL', key, locks[i])
+        if try('GET', locks[i]) == locks[i + 1] then redis.call('DEL', locks[i]) end
+      end
+    end
+  end
+`;
+
 /** Whether `code` begins with `mark`. */
 const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 
@@ -123,7 +139,7 @@ ${QUEUES}${FAIL}${REQUEUE}${SLOTS}${DELAY}${EFFECTS}
 end
 
 local processed, failures, missing, effects = 0, 0, 0, firstCode + workerCount
-local wants, finished, present = {}, {}, {}
+local wants, finished, present, held = {}, {}, {}, {}
 for worker = 1, workerCount do
   local name, code, want, hasEffects = names[worker], ARGV[firstCode + worker - 1], true, false
   if ${begins(NO_FETCH)} then
@@ -151,6 +167,7 @@ for worker = 1, workerCount do
       end
     end
     finished[worker] = code ~= '' and code
+    if finished[worker] then held[#held + 1] = ns .. 'ah:held:' .. ARGV[${FIRST_MEMBER - 1} + worker] end
     if want and not present[worker] then
       wants[worker] = true
       missing = missing + 1
@@ -163,6 +180,9 @@ for worker = 1, workerCount do
 end
 if alone and not isRepeated then
   ${ENDED_ALONE}
+end
+if held[1] and redis.call('EXISTS', unpack(held)) > 0 then
+  ${RELEASE_STALE}
 end
 if processed > 0 then try('INCRBY', ns .. 'stat:processed', processed) end
 if failures > 0 then try('INCRBY', ns .. 'stat:failed', failures) end
