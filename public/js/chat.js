@@ -128,7 +128,7 @@ function showKept() {
 }
 
 function showMembers({ data }) {
-  if (!data) return;
+  if (!data?.members) return; // a middleware may refuse this client
   for (const id of nicknames.keys())
     if (!Object.hasOwn(data.members, id)) nicknames.delete(id);
   const ids = Object.keys(data.members).sort((a, b) =>

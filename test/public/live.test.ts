@@ -7,7 +7,7 @@ process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "get,post";
 process.env.maxMemoryAlloted = "4096"; // the memory of a jest worker is not the server's
 
-import { api, config, Process } from "../../src/index";
+import { api, chatRoom, config, HttpError, Process } from "../../src/index";
 import { describeInBrowser, startBrowser } from "../support/browser";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
@@ -240,6 +240,31 @@ describeInBrowser("the pages with the websocket client", () => {
       await one.reload();
       await one.locator("#state[data-state=good]").waitFor();
       expect(await lines.count()).toBe(0);
+    });
+
+    test("a client that the room refuses is told so, and no script fails", async () => {
+      const name = `refuse ${scheme}`;
+      await chatRoom.addMiddleware({
+        name,
+        join: () => {
+          throw new HttpError(401, "please sign in");
+        },
+      });
+      const page = await open("/");
+      const errors: Error[] = [];
+      page.on("pageerror", (error) => errors.push(error));
+      await page.goto(`${url}/public/chat.html`);
+      await page.getByText("please sign in").first().waitFor();
+      const views = () => page.evaluate("window.views");
+      await page.evaluate(
+        "window.views = 0; client.roomView = ((view) => (room, done) => view.call(client, room, (reply) => { done(reply); window.views++; }))(client.roomView); refreshMembers();",
+      );
+      await until(async () => Number(await views()) > 0);
+      expect(errors).toEqual([]);
+      delete api.chatRoom.middleware[name];
+      api.chatRoom.globalMiddleware = api.chatRoom.globalMiddleware.filter(
+        (one) => one !== name,
+      );
     });
 
     test("a flood leaves a bounded list", async () => {
