@@ -43,8 +43,8 @@ export type { ParamsApi } from "./action/safeParams";
 export { ActionsStatus } from "./action/status";
 export { cache } from "./cache/cache";
 export { chatRoom } from "./chat/chatRoom";
-export type { ChatTransport } from "./chat/broadcaster";
-export { encodeOnce } from "./chat/broadcaster";
+export type { ChatTransport } from "./chat/backlog";
+export { encodeOnce } from "./utils/sharedEncoding";
 export type {
   ChatConnection,
   ChatMiddleware,

@@ -35,6 +35,7 @@ const LAYERS: string[][] = [
   ["src/redis"],
   ["src/input", "src/middleware", "src/cookie"],
   ["src/tracing"],
+  ["src/exposure"],
   ["src/log"],
   ["src/config"],
   ["src/environment"],

@@ -23,7 +23,7 @@ import type { Overload } from "../overload/overload";
 import { isThenable, promiseOf } from "../utils/promises";
 import type { Action } from "./action";
 import { Cancellation, failureOf } from "./cancellation";
-import { isMistake } from "../log/exposure";
+import { isMistake } from "../exposure/errors";
 import { log } from "../log/log";
 import { runOnce } from "./idempotency";
 import type { MetricsApi } from "../metrics/types";

@@ -17,7 +17,7 @@ import {
   escapeOwnFields,
   jsonForLogging as toJson,
 } from "../log/escape";
-import { clientErrorLevel, isClientError, isMistake } from "../log/exposure";
+import { clientErrorLevel, isClientError, isMistake } from "../exposure/errors";
 import {
   paramsForLogging,
   filterResponseForLogging,

@@ -7,7 +7,7 @@ import {
   shownToClients,
   wordedForClients,
   type ShownError,
-} from "../log/exposure";
+} from "../exposure/errors";
 import { log } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { refuseStream } from "./output";

@@ -9,7 +9,7 @@ import {
   withoutTrace,
   type ErrorCode,
 } from "../errors";
-import { originalOf } from "../log/exposure";
+import { originalOf } from "../exposure/errors";
 import { RETRY_AFTER_SECONDS } from "../overload/overload";
 import { isThenable } from "../utils/promises";
 

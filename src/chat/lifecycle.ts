@@ -1,14 +1,10 @@
 /** Builds, opens and closes `api.chatRoom`, and keeps the members in redis up to date. */
 import { api } from "../api";
 import { logFailure, runStopStep, unlessFull } from "../redis/outages";
-import {
-  broadcast,
-  forgetRoomChannels,
-  generateMessagePayload,
-  incomingMessage,
-  incomingMessagePerConnection,
-  runMiddleware,
-} from "./broadcaster";
+import { broadcast, generateMessagePayload } from "./broadcaster";
+import { incomingMessage, incomingMessagePerConnection } from "./delivery";
+import { runMiddleware } from "./middleware";
+import { forgetRoomChannels } from "./roomChannels";
 import { chatRoom } from "./chatRoom";
 import {
   eraseMembers,

@@ -4,7 +4,7 @@ import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { logFailure } from "../redis/outages";
 import { sleep, withTimeout } from "../utils/promises";
-import { closeRoomChannel, openRoomChannel } from "./broadcaster";
+import { closeRoomChannel, openRoomChannel } from "./roomChannels";
 import {
   createAnotherRoom,
   eraseMembers,

@@ -14,7 +14,7 @@ import type { Connection } from "./connection";
 import { chatRoom } from "../chat/chatRoom";
 import { viewRoom } from "../chat/membership";
 import { type ErrorName, wordedError } from "../config/errorMessage";
-import { wordedForClients } from "../log/exposure";
+import { wordedForClients } from "../exposure/errors";
 import { NO_TEXT, type TextParams } from "../input/field";
 
 /** Reserved: no action can have one of these names. */

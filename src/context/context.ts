@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Connection } from "../connection/connection";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { currentWork } from "../log/work";
+import { currentWork } from "../log/currentWork";
 import { randomId } from "../utils/ids";
 import { withFields } from "../utils/objects";
 

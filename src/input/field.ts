@@ -2,7 +2,7 @@
 import { resolveApiMethod } from "../apiMethod";
 import { settings } from "../config/settings";
 import { isThenable } from "../utils/promises";
-import { wordedForClients } from "../log/exposure";
+import { wordedForClients } from "../exposure/errors";
 import { fileFailure } from "./file";
 import {
   type Input,

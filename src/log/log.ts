@@ -18,7 +18,7 @@ import {
   STYLES,
   stylesOf,
 } from "./loggerTools";
-import { currentWork, withRequestId } from "./work";
+import { currentWork, withRequestId } from "./currentWork";
 
 export type { ActionheroLogLevel };
 

@@ -5,7 +5,7 @@
 import { networkOf, plainAddress } from "../utils/addresses";
 import { escapeFields } from "./escape";
 import { log, type ActionheroLogLevel } from "./log";
-import { outsideOfWork } from "./work";
+import { outsideOfWork } from "./currentWork";
 
 export interface RefusedClient {
   /** The type of its server. */

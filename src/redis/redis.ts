@@ -9,9 +9,9 @@ import {
   ERROR_CODES,
   type ErrorCode,
 } from "../errors";
-import { jsonForClients } from "../log/exposure";
+import { jsonForClients } from "../exposure/json";
 import { log } from "../log/log";
-import { currentWork, isWorkId } from "../log/work";
+import { currentWork, isWorkId } from "../log/currentWork";
 import { tracing } from "../tracing/tracer";
 import { publishText, untilSubscribed } from "./pubsub";
 import type { PubSubMessage as Message } from "./lifecycle";

@@ -1,5 +1,5 @@
 /** Jobs as text: what is written, what it carries, how it is read, and what makes two jobs the same. */
-import { isWorkId } from "../log/work";
+import { isWorkId } from "../log/currentWork";
 import { sortKeys } from "../utils/objects";
 import type { QueuedJob, QueueStore, UniqueLock } from "./store/store";
 import type { Job, Jobs, ParsedJob } from "./types";

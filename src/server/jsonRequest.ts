@@ -3,7 +3,7 @@ import type { Action } from "../action/action";
 import type { ActionProcessor } from "../action/actionProcessor";
 import { settings } from "../config/settings";
 import type { VerbArgument } from "../connection/verbs";
-import { jsonForClients } from "../log/exposure";
+import { jsonForClients } from "../exposure/json";
 import { log } from "../log/log";
 import {
   JsonLimitError,

@@ -17,7 +17,7 @@ import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
 import type { TextParams } from "../input/field";
 import { escapeControls, escapeFields } from "../log/escape";
-import { shownToClients } from "../log/exposure";
+import { shownToClients } from "../exposure/errors";
 import { type ActionheroLogLevel, log } from "../log/log";
 import { tracing } from "../tracing/tracer";
 import { plainAddress } from "../utils/addresses";

@@ -13,7 +13,7 @@ import {
   setCookieHeader,
 } from "../cookie/cookies";
 import { toError } from "../errors";
-import { errorTextForClients, hasOwnJson } from "../log/exposure";
+import { errorTextForClients, hasOwnJson } from "../exposure/json";
 import { log } from "../log/log";
 import { Server } from "../server/server";
 

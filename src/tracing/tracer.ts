@@ -1,7 +1,7 @@
 /** Creates the spans of the framework through `@opentelemetry/api`. There is no tracer while tracing is off. */
 import type * as otel from "@opentelemetry/api";
 import type { SpanContext, TracerProvider } from "@opentelemetry/api";
-import { isClientError } from "../log/exposure";
+import { isClientError } from "../exposure/errors";
 import { isThenable } from "../utils/promises";
 import type { SpanAttributes, TracingApi } from "./types";
 import { api } from "../api";

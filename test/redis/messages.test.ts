@@ -1,7 +1,7 @@
 process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 
 import { api } from "../../src/api";
-import { incomingMessage } from "../../src/chat/broadcaster";
+import { incomingMessage } from "../../src/chat/delivery";
 import { config, id } from "../../src/config/config";
 import { ConnectionTable } from "../../src/connection/registry";
 import { ActionheroError } from "../../src/errors";

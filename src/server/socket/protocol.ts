@@ -2,7 +2,7 @@
 import { serializeError } from "../../config/errorMessage";
 import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/objects";
-import { jsonForClients } from "../../log/exposure";
+import { jsonForClients } from "../../exposure/json";
 import { type VerbArgument, noteTextParam } from "../../connection/verbs";
 import {
   describeJsonLimit,

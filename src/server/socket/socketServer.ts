@@ -10,11 +10,8 @@ import type { Connection } from "../../connection/connection";
 import { connectionVerbs } from "../../connection/verbs";
 import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable } from "../../utils/promises";
-import {
-  messageForClients,
-  clientErrorLevel,
-  levelOf,
-} from "../../log/exposure";
+import { clientErrorLevel, levelOf } from "../../exposure/errors";
+import { messageForClients } from "../../exposure/json";
 import type { ActionheroLogLevel } from "../../log/log";
 import { isCutLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";

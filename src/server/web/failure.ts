@@ -4,7 +4,7 @@ import type { Connection } from "../../connection/connection";
 import { context } from "../../context/context";
 import { serializeError } from "../../config/errorMessage";
 import { errorText, httpFactsOf, StatusError, toError } from "../../errors";
-import { isClientError, levelOf, shownToClients } from "../../log/exposure";
+import { isClientError, levelOf, shownToClients } from "../../exposure/errors";
 import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";

@@ -8,7 +8,7 @@ import { serializeError } from "../../config/errorMessage";
 import { settings, type WebSettings } from "../../config/settings";
 import type { Connection } from "../../connection/connection";
 import { HttpError, httpFactsOf } from "../../errors";
-import { jsonForClients } from "../../log/exposure";
+import { jsonForClients } from "../../exposure/json";
 import { redactForLogging } from "../../log/filters";
 import { isThenable } from "../../utils/promises";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";

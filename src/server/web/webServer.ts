@@ -15,7 +15,7 @@ import { type CookieOptions, setCookieHeader } from "../../cookie/cookies";
 import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { HealthApi } from "../../health/health";
 import type { TextParams } from "../../input/field";
-import { messageForClients } from "../../log/exposure";
+import { messageForClients } from "../../exposure/json";
 import { isCutLogged } from "../../log/refusals";
 import type { MetricsApi } from "../../metrics/types";
 import { overloadedError } from "../../overload/overload";

@@ -8,7 +8,7 @@ import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
 import { errorText } from "../../errors";
 import { isThenable } from "../../utils/promises";
-import { levelOf } from "../../log/exposure";
+import { levelOf } from "../../exposure/errors";
 import { isCutLogged } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import {

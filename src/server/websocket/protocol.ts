@@ -1,5 +1,5 @@
 /** The wire format: parsing of messages, fields of replies, and frames. Knows no sockets. */
-import { jsonForClients } from "../../log/exposure";
+import { jsonForClients } from "../../exposure/json";
 import { JsonLimitError, parseJsonRequest } from "../jsonRequest";
 import { withFields } from "../../utils/objects";
 

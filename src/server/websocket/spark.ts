@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
-import { encodeOnce } from "../../chat/broadcaster";
+import { encodeOnce } from "../../utils/sharedEncoding";
 import {
   ByteShare,
   FREE_BYTES,

@@ -19,7 +19,7 @@ import {
   type HttpErrorHeaders,
 } from "../../errors";
 import { isThenable } from "../../utils/promises";
-import { shownToClients } from "../../log/exposure";
+import { shownToClients } from "../../exposure/errors";
 import { normalizeTarget } from "../requestTarget";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";

@@ -12,7 +12,7 @@ import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
-import { messageForClients } from "../../log/exposure";
+import { messageForClients } from "../../exposure/json";
 import { isThenable, timerMs, waitAtMost } from "../../utils/promises";
 import { isGuarded } from "../cors";
 import { Drain } from "../drain";

@@ -1,5 +1,5 @@
 /** JSON for clients has the texts of errors, and leaves the prototype of errors as it found it. */
-import { jsonForClients } from "../../src/log/exposure";
+import { jsonForClients } from "../../src/exposure/json";
 
 const prototype = Error.prototype as { toJSON?: unknown };
 const broken = () =>
@@ -82,7 +82,7 @@ test("where the prototype is frozen, errors are their messages, too", () => {
     const define = jest.spyOn(Reflect, "defineProperty");
     define.mockImplementation(() => false);
     // once more, as at the start of a process
-    const frozen = require("../../src/log/exposure") as {
+    const frozen = require("../../src/exposure/json") as {
       jsonForClients: typeof jsonForClients;
     };
     expect(frozen.jsonForClients({ list: [broken(), 1] })).toBe(
