@@ -513,12 +513,12 @@ function defineWebsocketClient(environment) {
     /** Fail the requests in flight; queued ones are sent over the next connection. */
     _lost() {
       const queued = new Set(this._queue.map((args) => args.messageId));
-      for (const id of [...this._sent]) {
-        if (!queued.has(id)) this._settle(id, LOST, "CONNECTION_LOST");
-      }
-      if (this.state !== "connected") return;
-      this.state = "disconnected";
-      this.emit("disconnected");
+      const lost = [...this._sent].filter((id) => !queued.has(id));
+      const wasConnected = this.state === "connected";
+      // first, because callbacks may send the next request, which then waits
+      if (wasConnected) this.state = "disconnected";
+      for (const id of lost) this._settle(id, LOST, "CONNECTION_LOST");
+      if (wasConnected) this.emit("disconnected");
     }
 
     _ended() {

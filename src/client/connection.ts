@@ -172,7 +172,7 @@ export class CallLimit {
     this.#queueSize = queueSize ?? QUEUE_SIZE;
   }
 
-  run({ name, signal, deadline }: Call, start: Start): Promise<Reply> {
+  run({ name, signal }: Call, start: Start): Promise<Reply> {
     return abortable<Reply>(signal, (resolve, reject) => {
       let started: StartedCall | undefined;
       let done: () => void;
@@ -201,7 +201,7 @@ export class CallLimit {
         if (failure) done();
         // the server may still be working on it
         else
-          whenLate(deadline, () => {
+          whenLate(() => {
             started?.forget();
             done();
           });
@@ -233,9 +233,11 @@ export class CallLimit {
   }
 }
 
-function whenLate(deadline: number, done: () => void): void {
-  const ms = Math.min(deadline - performance.now(), DEFAULT_TIMEOUT);
-  const timer: unknown = setTimeout(done, Math.max(0, ms));
+/** How long a call without a caller keeps its turn: the server may never respond to it. In ms. */
+const LONGEST_TURN = 60_000;
+
+function whenLate(done: () => void): void {
+  const timer: unknown = setTimeout(done, LONGEST_TURN);
   (timer as { unref?: () => void }).unref?.(); // a number in browsers
 }
 

@@ -253,11 +253,6 @@ class SocketConnection implements Connection {
   /** Retry with a growing, partly random delay, because other clients lost their connection at the same time. */
   #lost(): void {
     this.#drop();
-    this.#fail(
-      "CONNECTION_LOST",
-      "the connection was lost before the server answered",
-    );
-    this.#moveTo("connecting");
     const { min = FIRST_PAUSE_MS, max = LONGEST_PAUSE_MS } =
       this.#options.reconnect ?? {};
     const longest = Math.min(max, min * 2 ** this.#attempt++);
@@ -265,6 +260,14 @@ class SocketConnection implements Connection {
       () => this.#connect(),
       timerMs(longest * (0.5 + Math.random() / 2)),
     );
+    const wasConnected = this.state === "connected";
+    this.state = "connecting";
+    // last, because the next call begins when one has failed, and then waits
+    this.#fail(
+      "CONNECTION_LOST",
+      "the connection was lost before the server answered",
+    );
+    if (wasConnected) this.events.emit("disconnected");
   }
 
   #fail(code: "CLOSED" | "CONNECTION_LOST", text: string): void {

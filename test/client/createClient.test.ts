@@ -396,16 +396,23 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     for (const open of gates) open();
   });
 
-  test("a call whose time is over gives its turn to others", async () => {
+  test("a call whose time is over keeps its turn while the server works on it, and others are not refused", async () => {
     if (scheme === "http") return;
-    const client = open(url(), { simultaneousCalls: 1 });
+    const client = open(url());
     await client.connect();
     gates.length = 0;
-    const late = client.call("gate", {}, { timeout: 50 });
-    const next = client.call("echo", { text: "next" });
-    await expect(late).rejects.toMatchObject({ code: "TIMEOUT" });
-    await expect(next).resolves.toEqual({ text: "next" });
+    const late = Array.from({ length: 5 }, () =>
+      client
+        .call("gate", {}, { timeout: 50 })
+        .catch((e: ClientError) => e.code),
+    );
+    expect(await Promise.all(late)).toEqual(Array<string>(5).fill("TIMEOUT"));
+    await until(() => gates.length === 5);
+    const next = Array.from({ length: 10 }, (_, n) =>
+      client.echo({ text: String(n) }),
+    );
     for (const open of gates) open();
+    await expect(Promise.all(next)).resolves.toHaveLength(10);
   });
 
   test("a timeout beyond the longest timer is not the shortest", async () => {
@@ -455,7 +462,30 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
 
 describe.each(Object.entries(urls).slice(1))(
   "a connection over %s",
-  (_scheme, url) => {
+  (scheme, url) => {
+    test("a loss fails the calls in progress only; those that wait for their turn are made on the next connection", async () => {
+      const client = open(url(), { reconnect: { min: 50, max: 50 } });
+      await client.connect();
+      gates.length = 0;
+      const connections = () => Object.keys(api.connections.connections).length;
+      const lost = Array.from({ length: 5 }, () =>
+        client.call("gate").catch((error: ClientError) => error.code),
+      );
+      await until(() => gates.length === 5);
+      const waiting = Array.from({ length: 30 }, (_, n) =>
+        client.echo({ text: String(n) }),
+      );
+      cutAll();
+      expect(await Promise.all(lost)).toEqual(
+        Array<string>(5).fill("CONNECTION_LOST"),
+      );
+      await expect(Promise.all(waiting)).resolves.toEqual(
+        Array.from({ length: 30 }, (_, n) => ({ text: String(n) })),
+      );
+      for (const open of gates) open();
+      await until(() => connections() === 1);
+    });
+
     test("receives messages of its rooms", async () => {
       const [alice, bob] = [open(url()), open(url())];
       const heard: unknown[] = [];
