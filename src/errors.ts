@@ -74,7 +74,7 @@ export class InlineError extends ActionheroError {
       status,
       headers,
       errors,
-    }: Pick<InlineError, "cause" | "status" | "headers" | "errors">,
+    }: { cause?: unknown } & Pick<InlineError, "status" | "headers" | "errors">,
   ) {
     super("AH_ACTION", message, { cause });
     this.status = status;
