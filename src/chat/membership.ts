@@ -3,6 +3,7 @@ import { api, type Api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { logFailure } from "../redis/outages";
+import { embeddedDelivery } from "../redis/pubsub";
 import { sleep, withTimeout } from "../utils/promises";
 import { closeRoomChannel, openRoomChannel } from "./roomChannels";
 import {
@@ -71,8 +72,8 @@ async function join(
     await createAnotherRoom(room);
   }
   await api.chatRoom.runMiddleware(connection, room, "join");
-  // the embedded engine delivers what middleware broadcasts in the next tick, before the connection is a member
-  await new Promise<void>((resolve) => process.nextTick(resolve));
+  // what the middleware broadcasts does not reach this connection
+  await embeddedDelivery();
 
   api.chatRoom.index.add(room, connection);
   try {

@@ -19,7 +19,11 @@ import {
 } from "./outages";
 import { isCluster, isEmbedded } from "./engine";
 import { followPromotions } from "./failover";
-import { closeSubscription, openSubscription } from "./pubsub";
+import {
+  closeSubscription,
+  embeddedDelivery,
+  openSubscription,
+} from "./pubsub";
 import { redis, abandonCalls, settleCall, handleCall } from "./redis";
 
 /** Any message of the cluster's channel; at least `messageType` and `serverToken` are there. */
@@ -85,6 +89,7 @@ export async function joinCluster(): Promise<void> {
   await unlessFull("announce this node", () =>
     redis.doCluster("api.log", [message]),
   );
+  await embeddedDelivery();
 }
 
 /** Announce to the cluster that this node leaves, and close the connections. */

@@ -260,3 +260,11 @@ export function publishText(
     plain: () => client.publish(channel, text),
   });
 }
+
+/**
+ * Resolves when what was published before has reached the subscribers of this process, if the engine is embedded: it
+ * delivers in the next tick.
+ */
+export function embeddedDelivery(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
+}
