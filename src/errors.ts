@@ -12,7 +12,7 @@ export const ERROR_CODES = {
   AH_SERVER_START: "a server could not listen",
   AH_REDIS_CONNECT: "redis could not be reached within `redis.connectTimeout`",
   AH_REDIS_TIMEOUT:
-    "redis did not reply within `redis.operationTimeout`, or the connection was lost",
+    "redis did not reply within `redis.operationTimeout`, the connection was lost, or it refuses writes",
   AH_RPC_TIMEOUT:
     "no node replied to a cluster call within `general.rpcTimeout`",
   AH_RPC_REMOTE: "the remote side of a cluster call threw",

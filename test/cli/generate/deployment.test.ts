@@ -33,7 +33,9 @@ const known = new Set(
       .flatMap((name) => [
         ...fs
           .readFileSync(path.join(folder, name), "utf8")
-          .matchAll(/\b(?:process\.env|env)\.([A-Z][A-Z0-9_]+)/g),
+          .matchAll(
+            /(?:\b(?:process\.env|env)\.|\bnumberIn\(\s*")([A-Z][A-Z0-9_]+)/g,
+          ),
       ])
       .map(([, name]) => name),
   ),
