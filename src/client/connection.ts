@@ -160,7 +160,7 @@ type Start = (
   reject: (reason: Error) => void,
 ) => StartedCall;
 
-/** Keeps the calls in progress on a connection to those that the server accepts; others wait for their turn. */
+/** Limits the calls in progress per connection, because the server refuses more than its own limit; further calls are queued. */
 export class CallLimit {
   readonly #max: number;
   readonly #queueSize: number;

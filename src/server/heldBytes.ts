@@ -19,7 +19,7 @@ class HeldBytes {
   large = 0;
   /** Of all others. They have the same limit of their own: many of them fill the memory, too. */
   small = 0;
-  /** Those that hold bytes of something that their clients have not sent completely. */
+  /** Holders of a body or message that the client has not sent completely. */
   private readonly slowLarge = new SlowClients();
   private readonly slowSmall = new SlowClients();
   private refused = 0;

@@ -188,7 +188,7 @@ class UnreadBytes {
     return this.total;
   }
 
-  /** @param before the bytes of this share that are counted @returns those that are now */
+  /** @param before the counted bytes of this share. @returns its counted bytes from now on */
   set(share: UnreadShare, before: number, bytes: number): number {
     const limit = settings().general.maxUnreadBytes;
     // a single response may exceed the limit, but must not cost all others their place

@@ -161,8 +161,8 @@ function headerOf(req: IncomingMessage, name: string): string | undefined {
 }
 
 /**
- * The entry of `X-Forwarded-Proto` or `-Host` that the outermost trusted proxy wrote: proxies may add theirs at the end, as
- * they do to `X-Forwarded-For`, or replace what is there.
+ * The entry of `X-Forwarded-Proto` or `-Host` that the outermost trusted proxy wrote. Some proxies append their entry, as to
+ * `X-Forwarded-For`; others replace the header.
  */
 function forwardedEntry(req: IncomingMessage, list: string): string {
   if (!list.includes(",")) return list.trim();

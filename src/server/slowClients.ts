@@ -11,7 +11,7 @@ const STALLED_MS = 5_000;
 const MEASURE_MS = 1_000;
 const MIN_MEASURE_MS = 100;
 
-/** What counts as progress: this part of what is kept for the client, but at least so many bytes. A byte now and then is none. */
+/** A client makes progress when it sends this fraction of the bytes held for it, and at least this many bytes. */
 const PROGRESS_PART = 1 / 16;
 const MIN_PROGRESS_BYTES = 16 * 1024;
 

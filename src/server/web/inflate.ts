@@ -26,7 +26,7 @@ const MAX_RATIO = 100;
  */
 const SMALL_DECODER_BYTES = 64 * 1024;
 
-/** Bodies that are inflated at once, by encoding: those that are in memory wait for their turn, which is short. */
+/** The maximum of bodies inflated at once, per encoding; bodies that have arrived completely are queued. */
 const TURNS: Record<RequestEncoding, Slots> = {
   gzip: new Slots(16),
   deflate: new Slots(16),

@@ -80,8 +80,8 @@ const LIST_AGAIN = `
 `;
 
 /**
- * The locks of jobs that ended are released by the effects. What is left is of a job that redis, which was rolled back to an
- * earlier state, says that the worker ran. A lock without an owner's number lives as long as its worker.
+ * Effects release the locks of jobs that ended. Remaining locks belong to a job of an earlier state, to which redis was
+ * rolled back. A lock without an owner's number lives as long as its worker.
  */
 const RELEASE_STALE = `
   for _, key in ipairs(held) do
