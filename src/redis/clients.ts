@@ -68,9 +68,13 @@ export async function connectClients(clients: RedisClients): Promise<void> {
   deferLua();
   try {
     for (const name of NAMES) {
-      const client = build(name, connectionLog);
+      const client = build(name);
       clients[name] = client;
+      connectionLog.followErrors(name, client);
+      const isOurs = settings().redis[name]?.buildNew === true;
+      if (isOurs) connectionLog.logEvents(name, client);
       await reach(name, client, patience);
+      if (isOurs) connectionLog.follow(name, client);
     }
   } catch (error) {
     for (const client of Object.values(clients)) disconnect(client);
@@ -78,7 +82,7 @@ export async function connectClients(clients: RedisClients): Promise<void> {
   }
 }
 
-function build(name: string, connectionLog: ConnectionLog): Redis {
+function build(name: string): Redis {
   const { konstructor, args, buildNew } = settings().redis[
     name as (typeof NAMES)[number]
   ] as RedisEntry;
@@ -89,13 +93,11 @@ function build(name: string, connectionLog: ConnectionLog): Redis {
       markFailures(client);
       requireDatabase(client);
     }
-    connectionLog.followErrors(name, client);
     return client;
   }
   const Konstructor = konstructor as new (...args: unknown[]) => Redis;
   const client = new Konstructor(...boundSentinels(args ?? []));
   boundWaits(client);
-  connectionLog.follow(name, client);
   return client;
 }
 

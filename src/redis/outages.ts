@@ -14,6 +14,15 @@ const NO_ONE_ADDRESS = "several addresses";
 /** A connection that is lost for longer is an outage, whether or not its next attempts fail, in ms. */
 const REOPEN_MS = 500;
 
+/** What is logged of a connection at `debug`, by its event. */
+const EVENTS = [
+  ["connect", "connected"],
+  ["close", "closed"],
+  ["end", "ended"],
+  ["reconnecting", "reconnecting"],
+  ["ready", "ready"],
+] as const;
+
 interface Outage {
   /** The connections that are still lost. */
   away: Set<string>;
@@ -35,34 +44,39 @@ export class ConnectionLog {
   /** @param timeoutMs the timeout of an operation */
   constructor(private readonly timeoutMs: number) {}
 
-  /** @param name the name of the connection in `config.redis` */
+  /**
+   * Follow a connection that is in use. Before that, the boot replaces connections itself, and its error reports a failure.
+   * @param name the name of the connection in `config.redis`
+   */
   follow(name: string, client: Redis): void {
-    const textOf = (event: string) => `Redis connection \`${name}\` ${event}`;
     const address = addressOf(client) ?? NO_ONE_ADDRESS;
 
-    this.followErrors(name, client);
-    client.on("connect", () => log(textOf("connected"), "debug"));
     client.on("close", () => {
-      log(textOf("closed"), "debug");
       const outage = this.outageOf(address);
       outage.away.add(name);
       outage.closed ??= setTimeout(() => {
         if (outage.since === undefined)
-          this.reportOutage(address, textOf("is lost"));
+          this.reportOutage(address, `Redis connection \`${name}\` is lost`);
       }, REOPEN_MS).unref();
     });
     client.on("end", () => {
       const outage = this.outages.get(address);
       outage?.away.delete(name);
       if (outage?.away.size === 0) this.forget(address);
-      log(textOf("ended"), "debug");
     });
-    client.on("reconnecting", () => log(textOf("reconnecting"), "debug"));
     client.on("ready", () => {
-      log(textOf("ready"), "debug");
       this.outages.get(address)?.away.delete(name);
       this.endOutage(address);
     });
+    this.endOutage(address);
+  }
+
+  /** Log the events of a connection. */
+  logEvents(name: string, client: Redis): void {
+    for (const [event, text] of EVENTS)
+      client.on(event, () =>
+        log(`Redis connection \`${name}\` ${text}`, "debug"),
+      );
   }
 
   /** For clients that were created elsewhere: their owner handles the other events. */

@@ -33,6 +33,11 @@ function bulk(...texts: string[]): string {
   return `*${texts.length}\r\n${parts.join("")}`;
 }
 
+/** The reply of a Sentinel to the subscription of a client. */
+const SUBSCRIBED = bulk("subscribe", "+switch-master")
+  .replace("*2", "*3")
+  .concat(":1\r\n");
+
 jest.spyOn(console, "error").mockImplementation(() => undefined); // v29's line of the retry strategy
 
 describeOnRedis("connecting to redis", () => {
@@ -327,9 +332,10 @@ describeOnRedis("connecting to redis", () => {
           .slice(1)) {
           const isQuestion = command.includes("get-master-addr-by-name");
           if (isQuestion) asked++;
-          socket.write(
-            isQuestion ? bulk("127.0.0.1", String(master)) : "*0\r\n",
-          );
+          if (isQuestion) socket.write(bulk("127.0.0.1", String(master)));
+          // another reply to it is an exception in ioredis
+          else if (/subscribe/i.test(command)) socket.write(SUBSCRIBED);
+          else socket.write("*0\r\n");
         }
       });
     });
@@ -530,6 +536,20 @@ describeOnRedis("connecting to redis", () => {
       expect(await api.redis.clients.client.ping()).toBe("PONG");
       await leaveCluster();
     });
+
+    test("connections that the boot replaces because they do not respond are no outage", async () => {
+      const proxy = await new FlakyProxy(server.port).start();
+      useRedisVariables({ REDIS_URL: `redis://127.0.0.1:${proxy.port}` });
+      server.pause();
+      const connecting = connectRedis();
+      // the second one was lost for longer than it takes to be an outage
+      await until(() => proxy.accepted === 3, 30_000);
+      server.resume();
+      await connecting;
+      expect(logs.at("alert", /./)).toEqual([]);
+      await leaveCluster();
+      await proxy.stop();
+    }, 60_000);
 
     test("does not keep the server from stopping", async () => {
       await connectRedis();

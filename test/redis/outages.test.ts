@@ -28,6 +28,7 @@ function connection(name: string): Redis {
   const client = Object.assign(new EventEmitter(), {
     options: { host: "127.0.0.1", port: 1 },
   }) as unknown as Redis;
+  connectionLog.followErrors(name, client);
   connectionLog.follow(name, client);
   return client;
 }
