@@ -3,7 +3,7 @@ import { Command } from "ioredis";
 import { measureCommands } from "../../src/metrics/framework";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import type { AddressInfo } from "node:net";
+import * as net from "node:net";
 import {
   closeAll,
   SocketPeer,
@@ -194,6 +194,31 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
       async () => (await valueOf("http_server_active_requests", active)) === 0,
     );
   });
+
+  test.each([
+    ["an action", "/api/good"],
+    ["an invalid path", "//"],
+  ])(
+    "a response that waits behind another one is not active once the client has left: %s",
+    async (_what, target) => {
+      let finish = () => undefined as void;
+      addActions({
+        pending: {
+          run: () => new Promise<void>((resolve) => (finish = resolve)),
+        },
+      });
+      const labels = { http_request_method: "POST" };
+      const active = () => valueOf("http_server_active_requests", labels);
+      const client = net.connect(webPort(), "localhost");
+      const request = (path: string) =>
+        `POST ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+      client.write(request("/api/pending") + request(target));
+      await until(async () => (await active()) === 2);
+      client.destroy();
+      await until(async () => (await active()) === 0);
+      finish();
+    },
+  );
 
   test("open connections, rooms and members are there", async () => {
     const connections = "actionhero_connections";
@@ -515,7 +540,7 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
       { ...options, findsPort: true },
       () => undefined,
     );
-    expect((next.address() as AddressInfo).port).toBeGreaterThan(port);
+    expect((next.address() as net.AddressInfo).port).toBeGreaterThan(port);
     await stopPlainServer(next);
   });
 });

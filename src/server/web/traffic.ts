@@ -21,6 +21,8 @@ export interface Traffic {
   latest: WebRequest | undefined;
   /** Requests that another listener handles. */
   foreign: number;
+  /** Responses that are, or were at first, behind an earlier one, until they are closed; undefined until there is one. */
+  behind: Set<ServerResponse> | undefined;
   /** The responses that wait until the client reads them; undefined until it falls behind. */
   unread: UnreadShare | undefined;
   /** The requests that wait; undefined if there are none. */
@@ -52,8 +54,8 @@ function isBehind({ unread }: Traffic): boolean {
 
 /** Maximum requests of a connection in progress. */
 const MAX_IN_FLIGHT = 64;
-/** Maximum responses of a connection that are pending, or wait for a slow consumer. */
-const MAX_UNSENT = 128;
+/** Maximum responses of a connection behind the one that is being sent: it may send requests without reading. */
+const MAX_BEHIND = 128;
 /** Maximum requests of a connection started per turn of the event loop. */
 const MAX_PER_TURN = 16;
 /** The same of all connections, of their waiting or pipelined requests, so that others are served between the turns. */
@@ -85,8 +87,6 @@ interface Queue {
   /** Undefined: it has been started. */
   readonly arrivals: (Arrival | undefined)[];
   next: number;
-  /** Responses that the client has not read: it may send requests without reading. */
-  unsent: number;
 }
 
 interface RequestQueuesHost {
@@ -203,6 +203,7 @@ export class RequestQueues {
       others: undefined,
       latest: undefined,
       foreign: 0,
+      behind: undefined,
       unread: undefined,
       queue: undefined,
       refusals: 0,
@@ -218,13 +219,11 @@ export class RequestQueues {
   private abort(traffic: Traffic): void {
     if (this.last === traffic) this.last = undefined;
     if (traffic.queue) this.close(traffic, traffic.queue);
-    const { first, others = [] } = traffic;
+    const { first, others = [], behind = [] } = traffic;
     traffic.unread?.release();
     const requests = first ? [first, ...others] : others;
-    for (const request of requests) {
-      this.host.onAbort(request);
-      closeQueued(request.res);
-    }
+    for (const request of requests) this.host.onAbort(request);
+    for (const res of behind) closeQueued(res);
   }
 
   /** A request of this connection is done, or its response was read. */
@@ -261,15 +260,18 @@ export class RequestQueues {
     res: ServerResponse,
     traffic: Traffic,
   ): void {
-    const { queue } = traffic;
-    if (queue) {
-      queue.unsent++;
-      res.once("close", () => {
-        queue.unsent--;
-        if (traffic.queue === queue) this.schedule(traffic, queue);
-      });
-    }
+    // node has given the socket to an earlier response
+    if (res.socket === null) this.countBehind(res, traffic);
     this.host.begin(req, res, traffic);
+  }
+
+  private countBehind(res: ServerResponse, traffic: Traffic): void {
+    const behind = (traffic.behind ??= new Set());
+    behind.add(res);
+    res.once("close", () => {
+      behind.delete(res);
+      this.settled(traffic);
+    });
   }
 
   private wait(traffic: Traffic, arrival: Arrival): void {
@@ -281,7 +283,7 @@ export class RequestQueues {
   }
 
   private open(traffic: Traffic): Queue {
-    const queue: Queue = { arrivals: [], next: 0, unsent: 0 };
+    const queue: Queue = { arrivals: [], next: 0 };
     this.inRow = 0;
     traffic.queue = queue;
     this.queues.set(traffic, queue);
@@ -316,7 +318,7 @@ export class RequestQueues {
     const end = Math.min(arrivals.length, queue.next + MAX_PER_TURN);
     const mayBegin = () =>
       countOf(traffic) < MAX_IN_FLIGHT &&
-      queue.unsent < MAX_UNSENT &&
+      (traffic.behind?.size ?? 0) < MAX_BEHIND &&
       !isBehind(traffic);
     while (queue.next < end && mayBegin()) this.beginNext(queue);
     if (!mayBegin()) return; // continues when the next request is done
@@ -372,11 +374,11 @@ function lengthOf({ arrivals, next }: Queue): number {
 }
 
 /**
- * Node emits `close` for the response whose turn it is, and not for those behind it: files that are to be sent would stay
- * open.
+ * Node emits `close` for the response whose turn it is, and not for those behind it, even if they are complete: files that
+ * are to be sent would stay open, and metrics would count the requests for ever.
  */
 function closeQueued(res: ServerResponse): void {
-  if (res.socket !== null || res.destroyed || res.writableFinished) return;
+  if (res.socket !== null || res.writableFinished) return;
   res.destroy();
   res.emit("close");
 }
