@@ -11,6 +11,8 @@ import {
   totalHeldBytes,
   totalSmallBytes,
 } from "../../src/server/heldBytes";
+import { settings } from "../../src/config/settings";
+import type { WebServer } from "../../src/server/web/webServer";
 import { LogLines } from "../support/logLines";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
@@ -127,6 +129,34 @@ function begin(path: string, { type, of }: Form, text: string) {
   req.on("error", () => undefined);
   req.write(body.slice(0, -1));
   return { req, finish: () => req.end(body.slice(-1)) };
+}
+
+/** Keeps all writes of uploads waiting. */
+class SlowDisk {
+  private readonly frees: (() => void)[] = [];
+  private readonly web = api.servers.servers.web as WebServer;
+
+  constructor() {
+    for (let n = 0; n < settings().web.maxUploadWrites; n++)
+      void this.web.uploadDisk.write(
+        () => new Promise<void>((free) => this.frees.push(free)),
+      );
+  }
+
+  /** Wait until nothing more of the bodies is received. */
+  async untilStill(): Promise<void> {
+    let held = 0;
+    for (let turns = 0; turns < 100; turns++) {
+      await new Promise(setImmediate);
+      if (totalHeldBytes() === held && held > 0) continue;
+      held = totalHeldBytes();
+      turns = 0;
+    }
+  }
+
+  proceed(): void {
+    for (const free of this.frees) free();
+  }
 }
 
 describe("a document of many small parts counts what it takes when it is parsed", () => {
@@ -284,16 +314,38 @@ test("what an action still works on counts when its client has left", async () =
   await until(() => totalHeldBytes() === 0);
 });
 
-test("files of a body do not count, because they are on the disk", async () => {
+test("files of a body do not count once they are on the disk, and a slow disk slows their client down", async () => {
+  const disk = new SlowDisk();
   const file = (name: string) =>
     `--b\r\nContent-Disposition: form-data; name="${name}"; filename="f.txt"\r\n` +
     `Content-Type: text/plain\r\n\r\n${"a".repeat(2 * LIMIT)}\r\n`;
-  const answer = await app.ask("/api/length", {
+  const answer = app.ask("/api/length", {
     method: "POST",
     headers: { "Content-Type": MULTIPART.type },
     body: `${file("one")}${file("two")}${MULTIPART.of("small")}`,
   });
-  expect(answer.json).toMatchObject({ length: 5 });
+  await disk.untilStill();
+  disk.proceed();
+  expect((await answer).json).toMatchObject({ length: 5 });
+});
+
+test("a form of many small files waits for a slow disk instead of being refused", async () => {
+  const disk = new SlowDisk();
+  const files = Array.from(
+    { length: 90 },
+    (_, n) =>
+      `--b\r\nContent-Disposition: form-data; name="f${n}"; filename="f.txt"\r\n` +
+      `Content-Type: text/plain\r\n\r\n${"a".repeat(8 * KIB)}\r\n`,
+  );
+  const answer = app.ask("/api/length", {
+    method: "POST",
+    headers: { "Content-Type": MULTIPART.type },
+    body: `${files.join("")}${MULTIPART.of("small")}`,
+  });
+  await disk.untilStill();
+  expect(totalHeldBytes()).toBeLessThan(LIMIT);
+  disk.proceed();
+  expect((await answer).json).toMatchObject({ length: 5 });
 });
 
 describe("with web.saveRawBody", () => {

@@ -26,6 +26,9 @@ import { tableOf } from "../../input/schemaPlan";
  */
 export const MULTIPART_OVERHEAD = 1024 * 1024;
 
+/** Beyond so many bytes of files on their way to the disk, the rest of a form waits: a slow disk slows its client down. */
+const MAX_UNWRITTEN_BYTES = 64 * 1024;
+
 /** Every value of every field and file, in order. */
 export interface Form {
   fields: Map<string, string[]>;
@@ -66,12 +69,28 @@ export function receiveMultipart(
     const parts: Readable[] = [];
     const count = new FormCount(upload);
     const parser = openParser(req, upload);
+    let isReading = true;
     let isOver = false;
+
+    const isBehind = () => parser.writableNeedDrain || count.isDiskBehind;
+    const proceed = () => {
+      if (isReading && !isBehind()) source.resume();
+    };
+    const stopReading = () => {
+      isReading = false;
+      source.off("data", receive);
+      source.pause();
+    };
+    const written = (bytes: number) => {
+      upload.written(bytes);
+      count.written(bytes);
+      proceed();
+    };
 
     const fail = (error: unknown) => {
       if (isOver) return;
       isOver = true;
-      source.unpipe(parser);
+      stopReading();
       source.destroy();
       parser.destroy();
       for (const part of parts) part.destroy(); // the parser does not destroy the current one
@@ -104,7 +123,8 @@ export function receiveMultipart(
           count.addFile(field, mimetype);
           const file = newUpload(upload.options, filename || null, mimetype);
           append(form.files, field, file);
-          const write = storeFile(stream, { field, file }, upload, count);
+          const receiver = { ...upload, written };
+          const write = storeFile(stream, { field, file }, receiver, count);
           writes.push(write);
           parts.push(stream);
           write.catch(fail);
@@ -119,6 +139,7 @@ export function receiveMultipart(
     );
     parser.on("error", (error) => fail(BodyError.malformed(error)));
     parser.on("finish", () => {
+      stopReading(); // what follows the last boundary is discarded
       if (isOver) return;
       Promise.all(writes).then(() => {
         if (isOver) return;
@@ -130,20 +151,23 @@ export function receiveMultipart(
       if (!req.complete) fail(new RequestAborted());
     });
     let bytes = 0;
-    const measure = (chunk: Buffer) => {
+    const receive = (chunk: Buffer) => {
       bytes += chunk.length;
       // the parser collects fields in memory; only the bytes of files leave it
       const refusal =
         bytes > upload.maxBytes
           ? upload.tooLarge()
           : (count.check(bytes) ?? upload.hold(chunk.length));
-      if (!refusal) return;
-      source.off("data", measure);
-      fail(refusal);
+      if (refusal) return fail(refusal);
+      parser.write(chunk);
+      if (isBehind()) source.pause();
     };
-    source.on("data", measure);
+    parser.on("drain", proceed);
     source.once("error", fail);
-    source.pipe(parser);
+    source.once("end", () => {
+      if (isReading) parser.end();
+    });
+    source.on("data", receive);
   });
 }
 
@@ -248,6 +272,7 @@ class FormCount {
   private fieldBytes = 0;
   private files = 0;
   private fileBytes = 0;
+  private writtenBytes = 0;
   private refusedFile: BodyError | undefined;
 
   constructor(private readonly upload: Upload) {}
@@ -297,6 +322,15 @@ class FormCount {
     this.fileBytes += bytes;
     this.refusedFile ??= this.refusalOf(field, fileSize);
     return this.refusedFile;
+  }
+
+  /** So many bytes of files are on the disk. */
+  written(bytes: number): void {
+    this.writtenBytes += bytes;
+  }
+
+  get isDiskBehind(): boolean {
+    return this.fileBytes - this.writtenBytes > MAX_UNWRITTEN_BYTES;
   }
 
   private refusalOf(field: string, fileSize: number): BodyError | undefined {
