@@ -73,8 +73,11 @@ function late(name: string, ms: number): ClientError {
   return new ClientError("TIMEOUT", `${name} got no response within ${ms} ms`);
 }
 
-/** The params by which the server selects the action, also as a form field: `action[]`. */
-const ROUTING = /^(?:action|apiVersion)(?:\[|$)/;
+/**
+ * The params by which the server selects the action, also as a form field whose name has brackets (or dots, which
+ * `web.queryParseOptions` may allow): `action[]`, `[action]`.
+ */
+const ROUTING = /^[[\].]*(?:action|apiVersion)(?:[[\].]|$)/;
 
 /**
  * Only the name of a call selects the action, because params may come from untrusted clients.

@@ -11,6 +11,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
+import * as qs from "qs";
 import { z } from "zod";
 import {
   ActionError,
@@ -250,6 +251,30 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       });
     const call = client.call("echo", { text: "x", action: undefined });
     await expect(call).resolves.toEqual({ text: "x" });
+  });
+
+  test("no brackets or dots in the name of a field choose the action", async () => {
+    const client = open(url());
+    const signs = ["", "[", "]", ".", "[]", "x"];
+    const names = signs.flatMap((first) =>
+      signs.flatMap((second) =>
+        signs.flatMap((third) => [
+          `${first}${second}action${third}`,
+          `${first}apiVersion${second}${third}x`,
+        ]),
+      ),
+    );
+    const chooses = (name: string) =>
+      [false, true].some((allowDots) => {
+        const fields = qs.parse({ [name]: "x" } as never, { allowDots });
+        return "action" in fields || "apiVersion" in fields;
+      });
+    const choosing = names.filter(chooses);
+    expect(choosing).toContain("[action]");
+    for (const name of choosing)
+      await expect(
+        client.call("echo", { text: "x", [name]: "refuses" }),
+      ).rejects.toMatchObject({ code: "UNSUPPORTED" });
   });
 
   test("a call with a known idempotency key gets the response of the first", async () => {
