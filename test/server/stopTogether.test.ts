@@ -10,7 +10,6 @@ import {
 } from "../support/socketApp";
 import { resetMiddleware } from "../support/app";
 import { LogLines } from "../support/logLines";
-import { timed } from "../support/stopwatch";
 import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import { until } from "../support/until";
@@ -115,8 +114,11 @@ test("every server cuts what is left at one deadline, though they are waited for
   const cut = lines.at("warning", / cut 1 connections that did not/).sort();
   expect(cut).toEqual([
     expect.stringMatching(/^\[server: socket\] /),
-    expect.stringMatching(/^\[server: web\] .* within (300|2\d\d) ms$/),
+    expect.stringMatching(/^\[server: web\] /),
   ]);
+  // of the stop, not of each server
+  for (const line of cut)
+    expect(Number(/within (\d+) ms$/.exec(line)![1])).toBeLessThan(301);
 }, 60_000);
 
 test("after the deadline goodbyes, output and temporary files have a second together", async () => {
@@ -128,7 +130,9 @@ test("after the deadline goodbyes, output and temporary files have a second toge
     name: "endless",
     destroy: () => new Promise(() => undefined),
   });
-  await connectWebsocket();
+  const left = await connectWebsocket();
+  left.close();
+  await left.closed; // a stop under load might cut a client that is still there
   await (await SocketPeer.connect()).next();
   // a connection of a plugin, whose peer does not read
   const web = api.servers.servers.web as WebServer;
@@ -140,24 +144,25 @@ test("after the deadline goodbyes, output and temporary files have a second toge
   socket.on("error", () => undefined);
   socket.write(Buffer.alloc(64 * 1024 * 1024));
   web.uploadDisk.begin("a file that cannot be removed");
+  const filesRemoved = jest.spyOn(web.uploadDisk, "allRemoved");
 
   general.shutdownTimeout = 300;
   const lines = new LogLines();
   try {
-    // a second for each of the three would be more than three of them
-    expect(await timed(() => app.stop())).toBeLessThan(2_700);
+    await app.stop();
   } finally {
     lines.stop();
     general.shutdownTimeout = before;
     peer.destroy();
     resetMiddleware();
   }
+  // what the goodbyes have left of the second; each stall of the machine makes it less
+  expect(filesRemoved).toHaveBeenCalledTimes(1);
+  expect(filesRemoved.mock.calls[0][0]).toBeLessThan(1_000);
   expect(lines.at("warning", /./).sort()).toEqual([
     expect.stringMatching(/^\[server: socket\] gave up 1 connections/),
     expect.stringMatching(/^\[server: web\] 1 uploaded files were not/),
-    expect.stringMatching(
-      /^\[server: web\] cut 1 connections .* (300|2\d\d) ms$/,
-    ),
+    expect.stringMatching(/^\[server: web\] cut 1 connections /),
     expect.stringMatching(/^\[server: websocket\] gave up 1 connections/),
   ]);
 }, 60_000);
