@@ -49,6 +49,8 @@ const LINE_PAIR_BYTES = 160;
 const STORED_MEMBER_BYTES = 16;
 /** A param in the copy of the stored params that each action gets: the value is not copied. */
 export const COPIED_PARAM_BYTES = 64;
+/** A piece of a message over websocket, beside its bytes: a chunk of a frame, or a fragment, which may have one byte. */
+export const PIECE_BYTES = 192;
 /** A request over websocket that waits for an earlier one, beside its text. */
 export const WAITING_REQUEST_BYTES = 512;
 
@@ -62,7 +64,7 @@ const UNCOUNTED_QUERY_LENGTH = 100;
 export const UNCOUNTED_LINE_BYTES = 1024;
 /** Copies of stored params that take up to this. */
 export const UNCOUNTED_COPY_BYTES = 4096;
-/** Messages over websocket that take up to this when parsed, unless several are waiting. */
+/** Messages over websocket that take up to this when parsed, unless several are waiting; or when they are incomplete. */
 export const UNCOUNTED_MESSAGE_BYTES = 4096;
 
 /** Options of `qs`. */

@@ -1,9 +1,10 @@
 /** How clients and the server find out about each other's end. */
 import { randomBytes } from "node:crypto";
 import type { Server as HttpServer } from "node:http";
+import { constants, deflateRawSync } from "node:zlib";
 import { WebSocket } from "ws";
 import { certificate } from "../../support/certificate";
-import { rawUpgrade } from "../../support/rawWebsocket";
+import { clientFrame, rawUpgrade } from "../../support/rawWebsocket";
 import { timed } from "../../support/stopwatch";
 import { until } from "../../support/until";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
@@ -15,6 +16,7 @@ import {
 import { api, chatRoom, config } from "../../../src/index";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
 import { restoreConfig } from "../../support/withConfig";
+import { totalHeldBytes } from "../../../src/server/heldBytes";
 
 restoreConfig();
 
@@ -502,4 +504,23 @@ describe("compression", () => {
       expect(connection.destroyed).toBe(true);
     },
   );
+
+  test("a part of a message counts with what it is inflated to", async () => {
+    const size = 512 * 1024;
+    config.websocket.server = { compression: true };
+    await start();
+    const raw = await rawUpgrade("/primus", {
+      "Sec-WebSocket-Extensions": "permessage-deflate",
+    });
+    expect(await raw.status()).toBe(101);
+    const text = deflateRawSync("a".repeat(size), {
+      finishFlush: constants.Z_SYNC_FLUSH,
+    }).subarray(0, -4); // RFC 7692 section 7.2.1
+    const frame = clientFrame(text, { final: false });
+    frame[0] |= 0x40; // compressed
+    raw.socket.write(frame);
+    await until(() => totalHeldBytes() > size);
+    raw.socket.destroy();
+    await until(() => totalHeldBytes() === 0);
+  });
 });
