@@ -16,7 +16,7 @@ import type { WebServer } from "../../src/server/web/webServer";
 import { LogLines } from "../support/logLines";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
-import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
+import { clientFrame, rawUpgrade, type RawSocket } from "../support/rawWebsocket";
 import {
   connectWebsocket,
   type WebsocketClient,
@@ -669,25 +669,28 @@ describe("over a websocket", () => {
   test.each([
     ["after nothing else", Buffer.alloc(0)],
     ["after a message in the same chunk", clientFrame('{"event":"say"}')],
-  ])("tiny fragments count more than their bytes: %s", async (_what, before) => {
-    const raw = await rawUpgrade();
-    expect(await raw.status()).toBe(101);
-    const fragment = clientFrame("a", { opcode: 0, final: false });
-    const fragments = Array.from({ length: 1000 }, () => fragment);
-    const first = clientFrame('"', { final: false });
-    raw.socket.write(Buffer.concat([before, first, ...fragments]));
-    await until(() => totalHeldBytes() > 100 * KIB);
-    raw.socket.write(clientFrame('"', { opcode: 0 }));
-    await until(() => totalHeldBytes() === 0);
-    raw.socket.destroy();
-    await raw.closed;
-  });
+  ])(
+    "tiny fragments count more than their bytes: %s",
+    async (_what, before) => {
+      const raw = await rawUpgrade();
+      expect(await raw.status()).toBe(101);
+      const fragment = clientFrame("a", { opcode: 0, final: false });
+      const fragments = Array.from({ length: 1000 }, () => fragment);
+      const first = clientFrame('"', { final: false });
+      raw.socket.write(Buffer.concat([before, first, ...fragments]));
+      await until(() => totalHeldBytes() > 100 * KIB);
+      raw.socket.write(clientFrame('"', { opcode: 0 }));
+      await until(() => totalHeldBytes() === 0);
+      raw.socket.destroy();
+      await raw.closed;
+    },
+  );
 
   test("clients of tiny fragments are disconnected when they take too much together", async () => {
     const fragment = clientFrame("a", { opcode: 0, final: false });
     const first = clientFrame('"', { final: false });
     const all = [first, ...Array.from({ length: 1000 }, () => fragment)];
-    const clients = [];
+    const clients: RawSocket[] = [];
     for (let i = 0; i < 4; i++) {
       const raw = await rawUpgrade();
       expect(await raw.status()).toBe(101);
