@@ -16,7 +16,11 @@ import type { WebServer } from "../../src/server/web/webServer";
 import { LogLines } from "../support/logLines";
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { until } from "../support/until";
-import { clientFrame, rawUpgrade, type RawSocket } from "../support/rawWebsocket";
+import {
+  clientFrame,
+  rawUpgrade,
+  type RawSocket,
+} from "../support/rawWebsocket";
 import {
   connectWebsocket,
   type WebsocketClient,
