@@ -9,7 +9,7 @@ export class ResqueInitializer extends Initializer {
     this.name = "resque";
     this.loadPriority = 600;
     this.startPriority = 950;
-    this.stopPriority = 100;
+    this.stopPriority = 100; // as servers: runs before it, because files are loaded in alphabetical order
   }
 
   override initialize(): Promise<void> {

@@ -43,7 +43,7 @@ export type { ParamsApi } from "./action/safeParams";
 export { ActionsStatus } from "./action/status";
 export { cache } from "./cache/cache";
 export { chatRoom } from "./chat/chatRoom";
-export type { ChatTransport } from "./chat/backlog";
+export type { ChatTransport } from "./chat/delivery";
 export { encodeOnce } from "./utils/sharedEncoding";
 export type {
   ChatConnection,

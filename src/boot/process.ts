@@ -119,7 +119,7 @@ export class Process {
   /**
    * Initialize if needed, then run every `start`; does nothing on a running process, and waits for a stop in
    * progress.
-   * @throws the error of the initializer that failed, after it was reported and the started parts were stopped
+   * @throws the error of the initializer that failed, after it was reported and every `stop` has run
    */
   start(): Promise<void> {
     if (this.state === "running") return Promise.resolve();
@@ -276,7 +276,7 @@ export class Process {
     );
   }
 
-  /** Started parts are stopped again, so that a failed boot leaves nothing open. */
+  /** Run every `stop`, also of initializers that were not started, so that a failed boot leaves nothing open. */
   private async abandonStart(error: Error): Promise<void> {
     this.stopReasons = [error.message];
     this.state = "stopping";
@@ -579,7 +579,8 @@ class Stopper {
   }
 
   onError(name: string): void {
-    if (this.server.shuttingDown) return;
+    const isRestart = this.server.shuttingDown && !this.current;
+    if (isRestart) return;
     this.exitCode = 1;
     this.begin(`uncaught ${name.toLowerCase()}`, false);
   }

@@ -20,7 +20,7 @@ import {
 
 /**
  * The redis connection that holds the rooms.
- * @throws Error when redis is not connected
+ * @throws Error before redis is initialized, and after it stopped
  */
 function client(): Redis {
   return store.client();

@@ -2,8 +2,7 @@
 import { api } from "../api";
 import { logFailure, runStopStep, unlessFull } from "../redis/outages";
 import { broadcast, generateMessagePayload } from "./broadcaster";
-import { incomingMessage, incomingMessagePerConnection } from "./delivery";
-import { runMiddleware } from "./middleware";
+import { incomingMessage, incomingMessagePerConnection, runMiddleware } from "./delivery";
 import { forgetRoomChannels } from "./roomChannels";
 import { chatRoom } from "./chatRoom";
 import {

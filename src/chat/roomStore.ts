@@ -16,7 +16,7 @@ export const KEYS = {
 /** Batch size of operations on all rooms. */
 const ROOMS_AT_A_TIME = 50;
 
-/** @throws Error when there is no connection to redis */
+/** @throws Error before redis is initialized, and after it stopped */
 export function client(): Redis {
   return commandClient("chatRoom");
 }

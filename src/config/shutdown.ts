@@ -8,7 +8,10 @@ const GRACE_MS = 1_000;
 /** The minimum for each part, in ms, even if earlier parts used up the grace period. */
 const LEAST_MS = 100;
 
-/** The remaining part of `general.shutdownTimeout`, in ms, in the current stop; all of it outside of a stop. */
+/**
+ * The remaining part of `general.shutdownTimeout` plus what is left of the grace period, in ms, in the current stop; at
+ * least 100. Outside of a stop, all of the timeout.
+ */
 export function shutdownTimeLeft(): number {
   const whole = settings().general.shutdownTimeout;
   const { process } = api as { process?: { stoppingSince?: number } };

@@ -302,7 +302,7 @@ export class Connection {
 }
 
 /**
- * Destroy a connection. If its `destroy` middleware takes longer than `ms`, continue without waiting: it leaves its
+ * Destroy a connection. If its `destroy` middleware takes longer than `timeoutMs`, continue without waiting: it leaves its
  * rooms and says goodbye in any case.
  * @returns whether it ended in time
  */

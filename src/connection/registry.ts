@@ -138,9 +138,9 @@ const MIN_LEFT = 64;
 
 /**
  * Adding and removing a key per request costs more than matching its route: V8 internalizes the long id, and objects
- * with ever new keys become hash tables. Therefore connections are collected in a list, and most leave it before the
- * object is requested (bench/http.ts). After the first request, a caller may hold the object, so it is always kept
- * up to date.
+ * with ever new keys become hash tables. Therefore connections are collected in a list, and most leave it before
+ * code looks a connection up (bench/http.ts). Once the object was read, its reader may keep it, so it is always kept up
+ * to date.
  */
 export class ConnectionTable {
   private byId: Connections = {};

@@ -33,8 +33,11 @@ function readName(file: string): unknown {
 
 // --- The version of Node.js.
 
-/** The oldest Node.js that runs this code. */
-const OLDEST = { major: 20, minor: 19 };
+/** The oldest minor version of each supported major version of Node.js; all newer major versions are supported. */
+const OLDEST_MINORS = new Map([
+  [20, 19],
+  [22, 12],
+]);
 
 /**
  * Must be called before any feature that older versions of Node.js lack.
@@ -42,10 +45,9 @@ const OLDEST = { major: 20, minor: 19 };
  */
 export function requireNode(version = process.versions.node): void {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major > OLDEST.major) return;
-  if (major === OLDEST.major && minor >= OLDEST.minor) return;
+  if (major > 22 || minor >= (OLDEST_MINORS.get(major) ?? Infinity)) return;
   throw new Error(
-    `actionhero needs Node.js ${OLDEST.major}.${OLDEST.minor} or newer; this is ${version}`,
+    `actionhero needs Node.js 20.19, or 22.12 or newer; this is ${version}`,
   );
 }
 
@@ -58,8 +60,8 @@ interface CompileCache {
 
 /**
  * A start then compiles only what has changed, which is a fifth of its time. The code is kept below the project's
- * `node_modules`, because other users of the machine can write to Node's default, a folder for temporary files. A folder
- * that cannot be written is no reason not to start. `NODE_COMPILE_CACHE` names another folder, and
+ * `node_modules`, because other users of the machine can write to Node's default, a folder for temporary files. A write
+ * error is ignored. `NODE_COMPILE_CACHE` names another folder, and
  * `NODE_DISABLE_COMPILE_CACHE=1` turns it off.
  * @param root the folder of the project; without `node_modules`, nothing is kept
  */

@@ -138,7 +138,8 @@ function report(messageType: unknown, error: unknown): void {
   );
 }
 
-// --- Restores subscriptions after a reconnect, unconfirmed ones included: ioredis restores confirmed subscriptions only.
+// --- Restores subscriptions after a reconnect, and again if that reconnect fails: ioredis forgets those whose renewal was
+// not confirmed.
 
 /** How long after a failed attempt the next one begins, in ms, while the connection is open. */
 const RETRY_MS = 1_000;

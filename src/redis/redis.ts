@@ -187,7 +187,8 @@ function remoteError(sent: unknown): ActionheroError {
   return error;
 }
 
-// --- The called side of calls from other nodes: runs the method and always replies, with its result or its error.
+// --- The called side of calls from other nodes: runs the method and replies with its result or error. An unknown method gets
+// no reply, as in version 29, so its caller times out.
 
 /** Handles `do` messages. */
 export async function handleCall(message: Message): Promise<void> {

@@ -44,8 +44,8 @@ export interface Job {
   pluginOptions?: { [pluginName: string]: any };
   perform: (this: JobView, ...args: any[]) => any;
   /**
-   * Called when a run has ended, well or not, before that is reported; not when a plugin refused it. What it throws is
-   * reported, and changes nothing for the job.
+   * Called after each run, also one that a plugin refused, before its report; not for a postponed run. Errors are emitted
+   * and do not affect the job.
    */
   finished?: (view: JobView) => Promise<void>;
   /** Try again after a failure, in the same step that reports it. */

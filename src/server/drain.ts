@@ -16,7 +16,8 @@ interface DrainOptions<Client> {
   /** End an idle client; called once for each. */
   end: (client: Client) => void;
   /**
-   * End a client that is left at the deadline; called once for each.
+   * Disconnect a client at once: at the deadline, or before it if the client is silent. May be called more than once per
+   * client.
    * @returns whether it is counted
    */
   cut: (client: Client) => boolean;
@@ -56,7 +57,7 @@ export class Drain<Client> {
       if (!this.isHandedOver(client)) this.update(client);
   }
 
-  /** End a client if it is idle. The drain looks often; call it when a client becomes idle, for an earlier end. */
+  /** End a client if it is idle. Clients are polled every 100 ms; call this when one becomes idle to end it sooner. */
   update(client: Client): void {
     const { isBusy, end } = this.options;
     const now = performance.now();
@@ -79,7 +80,7 @@ export class Drain<Client> {
     return this.counted;
   }
 
-  /** The time until the deadline, in ms, at least the grace period of the stop. */
+  /** The time until the deadline plus what is left of the grace period, in ms; at least 100. */
   timeLeft(): number {
     return withGrace(this.deadline - performance.now());
   }

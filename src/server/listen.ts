@@ -305,7 +305,8 @@ class ConnectionCounts {
 const countsOfServers = new WeakMap<object, ConnectionCounts>();
 
 /**
- * Whether a client that connects may stay. Its address is that of its socket: behind a proxy, that of the proxy.
+ * Whether a client that connects may stay. Its address is that of its socket: behind a proxy, that of the proxy. The
+ * addresses of trusted proxies (`web.trustProxy`) and unix sockets have no limit.
  * @returns false when its IPv4 address, or the /64 of its IPv6 one, has `general.maxConnectionsPerAddress` already
  */
 export function admitConnection(socket: Socket): boolean {

@@ -205,8 +205,8 @@ export function job(id: string): Promise<JobInfo | undefined> {
 const ENQUEUE_PLUGINS = ["QueueLock", "DelayQueueLock"];
 
 /**
- * Enqueue many jobs of one task, thousands in one round trip. All inputs are checked before the first job is
- * enqueued. Jobs of `unique` tasks, and of tasks with middleware or plugins for `enqueue`, are enqueued one by one.
+ * Enqueue many jobs of one task, 1,000 or 1 MB in one round trip. All inputs are checked before the first job is
+ * enqueued. After an error of redis, a part of the jobs may be enqueued. Jobs of `unique` tasks, and of tasks with middleware or plugins for `enqueue`, are enqueued one by one.
  * @param queue default: the task's own
  * @returns the number of enqueued jobs; middleware or plugins refused the others
  * @throws Error of the inputs' checks; ActionheroError AH_TASK `task <name> not found`

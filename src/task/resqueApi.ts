@@ -52,6 +52,7 @@ interface Overrides {
 
 /** Added to `general.shutdownTimeout`: the time in which workers must requeue their jobs, in ms. */
 const REQUEUE_MS = 3_000;
+/** How long the connection of the queue may take to close, in ms. */
 const LEAVE_MS = 2_000;
 
 export function createResqueApi(): ResqueApi {

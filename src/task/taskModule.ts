@@ -18,6 +18,7 @@ export {
   enqueueAt,
   enqueueIn,
   enqueueJob,
+  enqueueMany,
   job,
   type EnqueueOptions,
 } from "./enqueue";
@@ -56,7 +57,6 @@ export {
   type FailedJob,
   type TaskDetails,
 } from "./inspect";
-export { enqueueMany } from "./enqueue";
 
 /**
  * Run a task at once in this process: its inputs are checked, its middleware and plugins run, no queue is involved.

@@ -1,4 +1,4 @@
-/** Bounded waits for promises. */
+/** Promises and timers: bounded waits, slots, and limits of durations. */
 import { ActionheroError, type ErrorCode } from "../errors";
 import type { Machine, Timer } from "./machine";
 

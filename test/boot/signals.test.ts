@@ -223,6 +223,25 @@ describe("signals", () => {
     },
   );
 
+  test("an uncaught error during the stop ends with exit code 1", async () => {
+    const running = run({
+      "src/initializers/thrower.js": `
+        module.exports = class {
+          constructor() { this.name = "thrower"; this.startPriority = this.loadPriority = this.stopPriority = 1000; }
+          validate() {}
+          async stop() {
+            setImmediate(() => { throw new Error("nobody catches this"); });
+            await new Promise((resolve) => process.once("uncaughtException", resolve));
+          }
+        };`,
+    });
+    await running.printed("*** signalled Started ***");
+    running.kill("SIGTERM");
+    expect((await running.exited).code).toBe(1);
+    expect(running.output).toContain("nobody catches this");
+    expect(running.output).toContain("*** signalled Stopped ***");
+  });
+
   const rejecting = {
     "src/initializers/rejecter.js": `
       module.exports = class {

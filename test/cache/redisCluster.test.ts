@@ -6,6 +6,7 @@ import { config } from "../../src/config/config";
 import { RedisCluster } from "../support/redisCluster";
 import { hasRedis } from "../support/redisServer";
 import { TemporaryProject } from "../support/temporaryProject";
+import { leaveOut } from "../support/leftOut";
 
 if (hasRedis) {
   const cluster = new RedisCluster();
@@ -126,7 +127,5 @@ if (hasRedis) {
     expect(commands.slice(tagged.length + 1)).toEqual(["mget", "set", "/"]);
   });
 } else {
-  test("left out, for want of a redis-server", () => {
-    process.stderr.write("left out: the cache on a Redis Cluster\n");
-  });
+  leaveOut("the cache on a Redis Cluster", "redis-server");
 }

@@ -5,6 +5,7 @@ import { hasRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { until } from "../support/until";
 import { startV29Node } from "../support/v29Node";
+import { leaveOut } from "../support/leftOut";
 
 /** Take and free a lock `wins` times; nobody else may be seen inside. */
 async function contend({ cache }: any, wins: number) {
@@ -153,7 +154,5 @@ if (hasRedis) {
     });
   });
 } else {
-  test("left out, for want of a redis-server", () => {
-    process.stderr.write("left out: the cache of two nodes\n");
-  });
+  leaveOut("the cache of two nodes", "redis-server or the packages of test/interop");
 }

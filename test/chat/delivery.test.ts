@@ -63,6 +63,20 @@ test("a replaced delivery that throws for one member does not keep the message f
   }
 });
 
+test("a thenable of a server that fails is logged, and the others get the message", async () => {
+  const members = [await connect(), await connect()];
+  const thenable = {
+    then: (_done: unknown, failed: (error: Error) => void) =>
+      failed(new Error("no wire")),
+  };
+  Object.assign(members[0].connection, { sendMessage: () => thenable });
+  await chatRoom.broadcast({}, room, "one");
+  expect(await members[1].received(1)).toEqual(["one"]);
+  expect(log.lines.map(({ message }) => message)).toContain(
+    "sending a chat message failed: Error: no wire",
+  );
+});
+
 describe("encoding", () => {
   test("a message is encoded once for all members of a transport", async () => {
     const members = await Promise.all(Array.from({ length: 50 }, connect));

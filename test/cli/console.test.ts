@@ -4,6 +4,7 @@ import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 import { RUN_TYPESCRIPT_TEXT } from "../support/sources";
 import { hasTerminal, Terminal } from "../support/terminal";
+import { leaveOut } from "../support/leftOut";
 
 const project = new TemporaryProject();
 let terminal: Terminal | undefined;
@@ -47,9 +48,7 @@ if (hasTerminal) {
     );
   }, 60_000);
 } else {
-  test("at a terminal: left out, for want of `script`", () => {
-    process.stderr.write("left out: the console at a terminal\n");
-  });
+  leaveOut("the console at a terminal", "script");
 }
 
 test("from a pipe, the console runs what it reads, and ends", async () => {

@@ -5,6 +5,7 @@ import { runCli } from "../support/runCli";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
 import { RUN_TYPESCRIPT_TEXT } from "../support/sources";
 import { hasTerminal, Terminal } from "../support/terminal";
+import { leaveOut } from "../support/leftOut";
 
 const entry = path.join(repositoryRoot, "bin", "actionhero.ts");
 const framework = JSON.stringify(path.join(repositoryRoot, "src", "index.ts"));
@@ -146,9 +147,7 @@ if (hasTerminal) {
     );
   }, 60_000);
 } else {
-  test("at a terminal: left out, for want of `script`", () => {
-    process.stderr.write("left out: progress at a terminal\n");
-  });
+  leaveOut("progress at a terminal", "script");
 }
 
 test.each(["doctor", "generate", "action-run one", "task-run work"])(

@@ -3,6 +3,7 @@ process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "get,post";
 
 import * as net from "node:net";
+import * as path from "node:path";
 import { type Connection, api, config } from "../../src/index";
 import type {
   ActionheroWebsocketClient as Client,
@@ -14,6 +15,9 @@ import { unstalled } from "../support/stopwatch";
 import { until } from "../support/until";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 import { restoreConfig } from "../support/withConfig";
+import { runOk } from "../support/runCli";
+import { RUN_TYPESCRIPT } from "../support/sources";
+import { repositoryRoot } from "../support/temporaryProject";
 
 restoreConfig();
 
@@ -225,9 +229,19 @@ describe("connecting", () => {
   });
 
   test("listeners for errors and for the result of connect are optional", async () => {
-    const client = newClient({ url: "http://127.0.0.1:1" });
-    void client.connect();
-    await event(client, "reconnecting");
+    const code = `
+      const { ActionheroWebsocketClient } = require(process.argv[2]);
+      const reconnect = { min: 1, retries: 1 };
+      const client = new ActionheroWebsocketClient({ url: "http://127.0.0.1:1", reconnect });
+      client.on("disconnected", () => console.log("disconnected"));
+      client.connect();`;
+    // an unhandled rejection or error would end the process with another code
+    const module = path.join(repositoryRoot, "src/client/node");
+    const printed = await runOk(process.execPath, [
+      ...RUN_TYPESCRIPT,
+      ...["--eval", code, "--", "", module],
+    ]);
+    expect(printed).toBe("disconnected\n");
   });
 
   test("connecting twice leaves one connection and one of each event", async () => {

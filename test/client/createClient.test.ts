@@ -184,6 +184,11 @@ const urls = {
 };
 
 describe.each(Object.entries(urls))("over %s", (scheme, url) => {
+  /** Over HTTP, no calls wait for a connection. */
+  const testOnConnection = (title: string, body: () => Promise<void>) => {
+    if (scheme !== "http") test(title, body);
+  };
+
   test("a call returns the response, without the server's metadata", async () => {
     const client = open(url());
     const params = { text: "a&b=ü", list: [1], nested: { a: { b: "c" } } };
@@ -375,8 +380,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     if (scheme !== "http") expect(ended).toEqual(texts);
   });
 
-  test("an aborted call has its turn until the server is done with it", async () => {
-    if (scheme === "http") return;
+  testOnConnection("an aborted call has its turn until the server is done with it", async () => {
     const client = open(url(), { queueSize: 2 });
     await client.connect();
     const controller = new AbortController();
@@ -402,8 +406,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     ]);
   });
 
-  test("calls that wait for their turn end with their time, and with the client", async () => {
-    if (scheme === "http") return;
+  testOnConnection("calls that wait for their turn end with their time, and with the client", async () => {
     const client = open(url(), { simultaneousCalls: 1 });
     gates.length = 0;
     const first = client.call("gate");
@@ -421,8 +424,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     for (const open of gates) open();
   });
 
-  test("a call whose time is over keeps its turn while the server works on it, and others are not refused", async () => {
-    if (scheme === "http") return;
+  testOnConnection("a call whose time is over keeps its turn while the server works on it, and others are not refused", async () => {
     const client = open(url());
     await client.connect();
     gates.length = 0;

@@ -194,9 +194,11 @@ describeOnEachEngine("loads", (engine) => {
   });
 
   test("end() may be called twice, before start() too", async () => {
-    const worker = await bench.worker({});
-    await worker.end();
+    const unstarted = await bench.worker({});
+    await unstarted.end();
+    const worker = await bench.startedWorker({});
     await Promise.all([worker.end(), worker.end()]);
+    expect(await (await bench.queue()).workers()).toEqual({});
     const scheduler = await bench.scheduler();
     await Promise.all([scheduler.end(), scheduler.end()]);
   });

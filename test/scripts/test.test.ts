@@ -74,6 +74,18 @@ test("many failed suites do not run again", () => {
   expect(output).not.toContain("run once more");
 });
 
+test("suites that lack a program are skipped; a skip by mistake fails the run", () => {
+  const leftOut = `test.skip("left out: pages, for want of a browser", () => {});`;
+  const { status, counts } = run([STEADY, leftOut]);
+  expect(status).toBe(0);
+  expect(counts).toMatchObject({ passed: 1, failed: 0 });
+  const mistake = run([STEADY, leftOut, `test.skip("adds", () => {});`]);
+  expect(mistake.status).toBe(1);
+  expect(mistake.counts.failures).toEqual([
+    "test/suite2.test.js: 1 tests were skipped",
+  ]);
+});
+
 test("with arguments it is jest", () => {
   const { status, counts } = run([STEADY, UNSTEADY], ["suite1"]);
   expect(status).toBe(1);

@@ -1,6 +1,7 @@
 /** A headless Chromium for tests, where there is one. */
 import * as fs from "node:fs";
 import { chromium, type Browser } from "playwright-core";
+import { leaveOut } from "./leftOut";
 
 const EXECUTABLE = "/usr/bin/chromium";
 
@@ -22,13 +23,11 @@ export function startBrowser(): Promise<Browser> {
   });
 }
 
-/** A suite that needs a browser; without one, a single test says that it was left out. */
+/** Describe what needs a browser; without one it is left out. */
 export function describeInBrowser(title: string, body: () => void): void {
   if (hasBrowser) {
     describe(title, body);
     return;
   }
-  test(`${title}: left out, for want of ${EXECUTABLE}`, () => {
-    process.stderr.write(`left out: ${title}, for want of ${EXECUTABLE}\n`);
-  });
+  leaveOut(title, EXECUTABLE);
 }

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import type { Redis } from "ioredis";
 import { hasRedis, RedisServer } from "./redisServer";
+import { leaveOut } from "./leftOut";
 
 /** What a suite knows about the engine it runs on. */
 export interface Engine {
@@ -47,9 +48,7 @@ export function describeOnEachEngine(
     describe(`${title} (redis)`, () => runOn(new RealEngine(), body));
     return;
   }
-  test(`${title}: left out on a real redis, for want of a redis-server`, () => {
-    process.stderr.write(`left out: ${title} on a real redis-server\n`);
-  });
+  leaveOut(`${title} on a real redis`, "redis-server");
 }
 
 function runOn(engine: SuiteEngine, body: (engine: Engine) => void): void {

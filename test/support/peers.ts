@@ -3,6 +3,7 @@ import * as fs from "fs";
 import * as path from "path";
 import { describeOnRedis } from "./redisServer";
 import { repositoryRoot } from "./temporaryProject";
+import { leaveOut } from "./leftOut";
 
 const modules = path.join(repositoryRoot, "test", "interop", "node_modules");
 
@@ -15,7 +16,7 @@ export function peerPath(...parts: string[]): string {
 }
 
 /**
- * Describe what needs the peers; without them a single test says that the suite was left out.
+ * Describe what needs the peers; without them it is left out.
  * @param peer one of them, which an older installation may lack
  */
 export function describeWithPeers(
@@ -27,11 +28,7 @@ export function describeWithPeers(
     describe(title, body);
     return;
   }
-  test(`${title}: left out, for want of the packages of test/interop`, () => {
-    process.stderr.write(
-      `left out: ${title} (run npm test to install peers)\n`,
-    );
-  });
+  leaveOut(title, "the packages of test/interop, which npm test installs");
 }
 
 /** Describe what needs the peers and a real redis-server. */

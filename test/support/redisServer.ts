@@ -6,6 +6,7 @@ import * as path from "path";
 import { Redis } from "ioredis";
 import { freePort } from "./freePort";
 import { until } from "./until";
+import { leaveOut } from "./leftOut";
 
 const START_TIMEOUT_MS = 30_000;
 
@@ -13,15 +14,13 @@ const START_TIMEOUT_MS = 30_000;
 export const hasRedis =
   spawnSync("redis-server", ["--version"], { stdio: "ignore" }).status === 0;
 
-/** Describe what needs a real redis-server; without one a line says that it was left out. */
+/** Describe what needs a real redis-server; without one it is left out. */
 export function describeOnRedis(title: string, body: () => void): void {
   if (hasRedis) {
     describe(title, body);
     return;
   }
-  test(`${title}: left out, for want of a redis-server`, () => {
-    process.stderr.write(`left out: ${title}\n`);
-  });
+  leaveOut(title, "redis-server");
 }
 
 export interface RedisServerOptions {

@@ -1,7 +1,7 @@
 /** Nodes in processes of their own: one joins and one is killed under mixed load, and periodic tasks go on. */
 import * as path from "path";
 import IORedis, { type Redis } from "ioredis";
-import { hasRedis, RedisServer } from "../support/redisServer";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RemoteNode } from "../support/remoteNode";
 import { repositoryRoot } from "../support/temporaryProject";
 import { until } from "../support/until";
@@ -51,11 +51,7 @@ exports.Everywhere = class extends Task {
 };
 `;
 
-if (hasRedis) describe("nodes that work together", describeNodes);
-else
-  test("nodes: left out, for want of a redis-server", () => {
-    process.stderr.write("left out: nodes that work together\n");
-  });
+describeOnRedis("nodes that work together", describeNodes);
 
 function describeNodes(): void {
   const server = new RedisServer();

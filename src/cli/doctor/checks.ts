@@ -79,7 +79,7 @@ export const checks: readonly Check<Project>[] = [
   {
     name: "redis",
     wants:
-      "redis is a server of version 6 or newer; it persists its data, evicts no keys, agrees with the clock of this host, and closes dead connections",
+      "redis is a server of version 6.0.6 or newer; it persists its data, evicts no keys, agrees with the clock of this host, and closes dead connections",
     run: ({ config, env }) => checkRedis(config.redis, env),
   },
   ...portChecks(),

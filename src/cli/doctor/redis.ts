@@ -1,4 +1,5 @@
 /** Checks of the redis server of the project. */
+import { coerce, gte } from "semver";
 import { toError } from "../../errors";
 import { isRefusedDatabase, requireDatabase } from "../../redis/commands";
 import { isEmbedded } from "../../redis/engine";
@@ -9,8 +10,8 @@ import { fail, type Finding, ok, warn } from "./check";
 const LIMIT_MS = 5000;
 /** A clock skew of more than this is reported, in ms. */
 const SKEW_LIMIT_MS = 1000;
-/** The oldest version that is tested against. */
-const OLDEST_MAJOR = 6;
+/** The oldest version with all commands that the framework uses: scripts of the task queue call LPOS. */
+const OLDEST_REDIS = "6.0.6";
 
 /** Whether redis is reachable, new enough and persistent; or the in-process engine, which production should not use. */
 export async function checkRedis(
@@ -50,9 +51,9 @@ async function askRedis(client: RedisClient): Promise<Finding[]> {
   const facts = parseInfo(await client.info());
   const version = facts.redis_version ?? "unknown";
   const findings = [
-    parseInt(version, 10) >= OLDEST_MAJOR
+    gte(coerce(version) ?? "0.0.0", OLDEST_REDIS)
       ? ok("redis", `version ${version} answers`)
-      : fail("redis", `version ${version} is older than ${OLDEST_MAJOR}`),
+      : fail("redis", `version ${version} is older than ${OLDEST_REDIS}`),
   ];
   findings.push(
     facts.aof_enabled === "1" || (await hasSnapshots(client))

@@ -1,5 +1,5 @@
 /**
- * The store on redis. Every operation is one script; `docs/wire-protocol-tasks.md` says what it keeps. The redis may be a
+ * The store on redis. Every operation on one job is one script; `docs/wire-protocol-tasks.md` says what it keeps. The redis may be a
  * Redis Cluster when the prefix has a hash tag.
  */
 import { createHash } from "node:crypto";

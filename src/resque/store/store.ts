@@ -1,8 +1,9 @@
 /**
- * The interface between the task engine and its data store. Two implementations: `redisStore`, whose every operation is one
- * Lua script, and `memoryStore`, for one process alone.
+ * The interface between the task engine and its data store. Two implementations: `redisStore`, which runs Lua
+ * scripts, and `memoryStore`, for one process alone.
  *
- * Every operation is atomic. An operation takes no effect after it was rejected with "Command timed out"; it may
+ * Every operation on one job is atomic. `enqueue` of many jobs is atomic per batch: after an error, earlier batches are
+ * enqueued. Lists of all jobs or locks may miss or repeat concurrent changes. An operation takes no effect after it was rejected with "Command timed out"; it may
  * have taken effect before, if only its reply was lost. An operation that is sent twice, because a connection was
  * lost, takes effect once. All times are those of the store's clock.
  */

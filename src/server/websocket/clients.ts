@@ -29,7 +29,7 @@ import {
 } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
 
-/** Timeout of stalled clients without pings, in ms. */
+/** How long a slow consumer may read nothing if pings are disabled, in ms. */
 const STALLED_MS = 60_000;
 
 export class Clients {
@@ -54,7 +54,7 @@ export class Clients {
     return settings().websocket.server.maxLength;
   }
 
-  /** How long a client may leave pings unanswered. */
+  /** How long a slow consumer may read nothing, in ms: two ping intervals. */
   get stalledMs(): number {
     const { pingInterval } = settings().websocket.server;
     return 2 * Number(pingInterval) || STALLED_MS;

@@ -284,7 +284,7 @@ export class Spark extends EventEmitter implements Holder {
     if (this.isOpen) this.outbox.send(frame);
   }
 
-  /** A file was sent, which does not count towards the limit of unread bytes. */
+  /** A file was sent: until the client has read it, the limit of unread bytes is doubled. */
   noteFile(): void {
     this.outbox.noteFile();
   }

@@ -331,12 +331,21 @@ describe("redis", () => {
     expect(await verdicts(aof, "")).toEqual(["ok", "ok"]);
   });
 
-  test("is too old", async () => {
-    expect(await verdicts("redis_version:2.8.0\naof_enabled:1")).toEqual([
-      "fail",
-      "ok",
-    ]);
-  });
+  test.each(["2.8.0", "6.0.5", "unknown"])(
+    "version %s is too old",
+    async (version) => {
+      const info = `redis_version:${version}\naof_enabled:1`;
+      expect(await verdicts(info)).toEqual(["fail", "ok"]);
+    },
+  );
+
+  test.each(["6.0.6", "7.4.2-v1", "10.0"])(
+    "version %s is new enough",
+    async (version) => {
+      const info = `redis_version:${version}\naof_enabled:1`;
+      expect(await verdicts(info)).toEqual(["ok", "ok"]);
+    },
+  );
 
   test("has the time of this host, or the finding says how far it is off", async () => {
     const checkClock = async (offMs: number) => {

@@ -10,6 +10,7 @@ import {
   repositoryRoot,
   TemporaryProject,
 } from "../../support/temporaryProject";
+import { leaveOut } from "../../support/leftOut";
 
 const project = new TemporaryProject();
 const read = (name: string) => fs.readFileSync(project.path(name), "utf8");
@@ -163,9 +164,7 @@ describe("compose.yaml", () => {
       }
     });
   else
-    test("redis: left out, for want of a redis-server", () => {
-      process.stderr.write("left out: the redis of compose.yaml\n");
-    });
+    leaveOut("the redis of compose.yaml", "redis-server");
 });
 
 describe("the workflow", () => {

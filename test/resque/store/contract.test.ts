@@ -26,6 +26,7 @@ describeOnEachStore("the store of the queue", (context) => {
     queue: "q",
     raw: withContext(job(name).raw, { request }),
   });
+  const held = (key: string) => ({ key, value: expect.stringMatching(/./) });
   const advance = (ms: number) => context.advance(ms);
 
   describe("fetching", () => {
@@ -1002,7 +1003,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(Object.keys(await store.locks())).toEqual(["lock:a"]);
       await store.leave("p", worker);
       expect(await store.takeLock({ ...request, worker })).toBeUndefined();
-      expect(await store.takeLock(request)).toBeDefined();
+      expect(await store.takeLock(request)).toMatchObject(held(key));
     });
   });
 
@@ -1014,7 +1015,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(Number(lock.value) - now - 11).toBeGreaterThanOrEqual(0);
       expect(Number(lock.value) - now - 11).toBeLessThanOrEqual(1);
       await advance(10_001);
-      expect(await store.takeLock({ key, seconds: 10 })).toBeDefined();
+      expect(await store.takeLock({ key, seconds: 10 })).toMatchObject(held(key));
     });
 
     test("a lock outside of any worker is renewed by its owner alone", async () => {
@@ -1028,7 +1029,7 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(await store.takeLock(request)).toBeUndefined();
       await store.renewLocks([{ ...lock, value: "1" }]);
       await advance(2_001);
-      expect(await store.takeLock(request)).toBeDefined();
+      expect(await store.takeLock(request)).toMatchObject(held(key));
     });
 
     test("only the owner releases a lock", async () => {
@@ -1038,7 +1039,7 @@ describeOnEachStore("the store of the queue", (context) => {
       await store.releaseLock({ key, value: "1" });
       expect(await store.takeLock(request)).toBeUndefined();
       await store.releaseLock(lock);
-      expect(await store.takeLock(request)).toBeDefined();
+      expect(await store.takeLock(request)).toMatchObject(held(key));
       expect(await store.removeLock(key)).toBe(1);
       expect(await store.removeLock(key)).toBe(0);
     });

@@ -14,6 +14,7 @@ import {
 } from "../../../src/resque/store/store";
 import { RedisCluster } from "../../support/redisCluster";
 import { hasRedis, RedisServer } from "../../support/redisServer";
+import { leaveOut } from "../../support/leftOut";
 
 export interface StoreUnderTest {
   readonly store: QueueStore;
@@ -174,9 +175,7 @@ export function describeOnEachStore(
     describe(`${title} (cluster)`, () => runOn(new ClusterHarness(), body));
     return;
   }
-  test(`${title}: left out on a real redis, for want of a redis-server`, () => {
-    process.stderr.write(`left out: ${title} on a real redis-server\n`);
-  });
+  leaveOut(`${title} on a real redis`, "redis-server");
 }
 
 function runOn(harness: Harness, body: (context: StoreUnderTest) => void) {

@@ -201,9 +201,10 @@ describe("stop", () => {
     }
   });
 
-  test("a second stop is harmless, and so is one before the start", async () => {
+  test("a second stop does nothing, nor does one before the start, and the port is closed", async () => {
     await socketServer().stop();
     await socketServer().stop();
+    expect(socketServer().server!.listening).toBe(false);
     const other = new SocketServer();
     await other.stop();
   });

@@ -18,6 +18,7 @@ import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { config, type Process } from "../../../src/index";
 import { restoreConfig } from "../../support/withConfig";
+import { leaveOut } from "../../support/leftOut";
 
 restoreConfig();
 
@@ -226,9 +227,7 @@ test.each([
 });
 
 if (!hasOpenssl) {
-  test("left out without an openssl program: reloads, host names, client certificates", () => {
-    process.stderr.write("left out: TLS tests that need openssl\n");
-  });
+  leaveOut("reloads, host names, client certificates", "openssl");
 } else {
   describe("with several certificates", () => {
     const certificates = new CertificateFolder();

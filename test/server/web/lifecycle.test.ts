@@ -167,13 +167,17 @@ describe("stop", () => {
     );
   });
 
-  test("a second stop is harmless", async () => {
+  test("a second stop does nothing, and the port is closed", async () => {
     await web().stop();
     await web().stop();
+    expect(web().server!.listening).toBe(false);
+    await expect(app.ask("/api/status")).rejects.toMatchObject({
+      code: "ECONNREFUSED",
+    });
   });
 });
 
-test("a client that leaves takes its connection along", async () => {
+test("a disconnect destroys the connection", async () => {
   const request = http.get({ port: app.port, path: "/api/slow", agent: false });
   request.on("error", () => undefined);
   await entered;
