@@ -2,7 +2,11 @@
 import { api } from "../api";
 import { logFailure, runStopStep, unlessFull } from "../redis/outages";
 import { broadcast, generateMessagePayload } from "./broadcaster";
-import { incomingMessage, incomingMessagePerConnection, runMiddleware } from "./delivery";
+import {
+  incomingMessage,
+  incomingMessagePerConnection,
+  runMiddleware,
+} from "./delivery";
 import { forgetRoomChannels } from "./roomChannels";
 import { chatRoom } from "./chatRoom";
 import {

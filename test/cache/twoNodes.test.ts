@@ -154,5 +154,8 @@ if (hasRedis) {
     });
   });
 } else {
-  leaveOut("the cache of two nodes", "redis-server or the packages of test/interop");
+  leaveOut(
+    "the cache of two nodes",
+    "redis-server or the packages of test/interop",
+  );
 }

@@ -380,67 +380,76 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     if (scheme !== "http") expect(ended).toEqual(texts);
   });
 
-  testOnConnection("an aborted call has its turn until the server is done with it", async () => {
-    const client = open(url(), { queueSize: 2 });
-    await client.connect();
-    const controller = new AbortController();
-    const { signal } = controller;
-    gates.length = 0;
-    const held = Array.from({ length: 5 }, () =>
-      client
-        .call("gate", {}, { signal })
-        .catch((error: Error) => error.message),
-    );
-    await until(() => gates.length === 5);
-    controller.abort(new Error("enough"));
-    expect(new Set(await Promise.all(held))).toEqual(new Set(["enough"]));
-    const next = [client.echo({ text: "a" }), client.echo({ text: "b" })];
-    await expect(client.call("echo", { text: "c" })).rejects.toMatchObject({
-      code: "UNREACHABLE",
-      message: "too many calls wait for the connection",
-    });
-    for (const open of gates) open();
-    await expect(Promise.all(next)).resolves.toEqual([
-      { text: "a" },
-      { text: "b" },
-    ]);
-  });
+  testOnConnection(
+    "an aborted call has its turn until the server is done with it",
+    async () => {
+      const client = open(url(), { queueSize: 2 });
+      await client.connect();
+      const controller = new AbortController();
+      const { signal } = controller;
+      gates.length = 0;
+      const held = Array.from({ length: 5 }, () =>
+        client
+          .call("gate", {}, { signal })
+          .catch((error: Error) => error.message),
+      );
+      await until(() => gates.length === 5);
+      controller.abort(new Error("enough"));
+      expect(new Set(await Promise.all(held))).toEqual(new Set(["enough"]));
+      const next = [client.echo({ text: "a" }), client.echo({ text: "b" })];
+      await expect(client.call("echo", { text: "c" })).rejects.toMatchObject({
+        code: "UNREACHABLE",
+        message: "too many calls wait for the connection",
+      });
+      for (const open of gates) open();
+      await expect(Promise.all(next)).resolves.toEqual([
+        { text: "a" },
+        { text: "b" },
+      ]);
+    },
+  );
 
-  testOnConnection("calls that wait for their turn end with their time, and with the client", async () => {
-    const client = open(url(), { simultaneousCalls: 1 });
-    gates.length = 0;
-    const first = client.call("gate");
-    await until(() => gates.length === 1);
-    await expect(
-      client.call("echo", { text: "x" }, { timeout: 20 }),
-    ).rejects.toMatchObject({
-      code: "UNREACHABLE",
-      message: "echo waited for other calls",
-    });
-    const others = [first, client.call("echo", { text: "y" })];
-    client.close();
-    for (const call of others)
-      await expect(call).rejects.toMatchObject({ code: "CLOSED" });
-    for (const open of gates) open();
-  });
+  testOnConnection(
+    "calls that wait for their turn end with their time, and with the client",
+    async () => {
+      const client = open(url(), { simultaneousCalls: 1 });
+      gates.length = 0;
+      const first = client.call("gate");
+      await until(() => gates.length === 1);
+      await expect(
+        client.call("echo", { text: "x" }, { timeout: 20 }),
+      ).rejects.toMatchObject({
+        code: "UNREACHABLE",
+        message: "echo waited for other calls",
+      });
+      const others = [first, client.call("echo", { text: "y" })];
+      client.close();
+      for (const call of others)
+        await expect(call).rejects.toMatchObject({ code: "CLOSED" });
+      for (const open of gates) open();
+    },
+  );
 
-  testOnConnection("a call whose time is over keeps its turn while the server works on it, and others are not refused", async () => {
-    const client = open(url());
-    await client.connect();
-    gates.length = 0;
-    const late = Array.from({ length: 5 }, () =>
-      client
-        .call("gate", {}, { timeout: 50 })
-        .catch((e: ClientError) => e.code),
-    );
-    expect(await Promise.all(late)).toEqual(Array<string>(5).fill("TIMEOUT"));
-    await until(() => gates.length === 5);
-    const next = Array.from({ length: 10 }, (_, n) =>
-      client.echo({ text: String(n) }),
-    );
-    for (const open of gates) open();
-    await expect(Promise.all(next)).resolves.toHaveLength(10);
-  });
+  testOnConnection(
+    "a call whose time is over keeps its turn while the server works on it, and others are not refused",
+    async () => {
+      const client = open(url());
+      await client.connect();
+      gates.length = 0;
+      const late = Array.from({ length: 5 }, () =>
+        client
+          .call("gate", {}, { timeout: 50 })
+          .catch((e: ClientError) => e.code),
+      );
+      expect(await Promise.all(late)).toEqual(Array<string>(5).fill("TIMEOUT"));
+      await until(() => gates.length === 5);
+      const next = Array.from({ length: 10 }, (_, n) =>
+        client.echo({ text: String(n) }),
+      );
+      for (const open of gates) open();
+      await expect(Promise.all(next)).resolves.toHaveLength(10);
+    },
+  );
 
   test("a timeout beyond the longest timer is not the shortest", async () => {
     const long = 30 * 86_400_000;

@@ -163,8 +163,7 @@ describe("compose.yaml", () => {
         await server.stop();
       }
     });
-  else
-    leaveOut("the redis of compose.yaml", "redis-server");
+  else leaveOut("the redis of compose.yaml", "redis-server");
 });
 
 describe("the workflow", () => {

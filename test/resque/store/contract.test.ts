@@ -1015,7 +1015,9 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(Number(lock.value) - now - 11).toBeGreaterThanOrEqual(0);
       expect(Number(lock.value) - now - 11).toBeLessThanOrEqual(1);
       await advance(10_001);
-      expect(await store.takeLock({ key, seconds: 10 })).toMatchObject(held(key));
+      expect(await store.takeLock({ key, seconds: 10 })).toMatchObject(
+        held(key),
+      );
     });
 
     test("a lock outside of any worker is renewed by its owner alone", async () => {
