@@ -1,7 +1,7 @@
 /** docs/initializers.md lists the priorities of the framework's own initializers. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Initializer } from "../../src/index";
+import type { Initializer } from "../../src/index";
 import { repositoryRoot } from "../support/temporaryProject";
 
 const folder = path.join(repositoryRoot, "initializers");
@@ -18,7 +18,7 @@ const initializers = fs
       path.join(folder, file),
     );
     const [Class] = Object.values(exported);
-    return new Class!();
+    return new Class();
   })
   .sort((a, b) => a.loadPriority! - b.loadPriority!);
 
@@ -39,7 +39,7 @@ test("the table of priorities has every initializer, in the order in which they 
   );
   const [, table = ""] = page.split("| name ");
   const rows = table
-    .split("\n\n")[0]!
+    .split("\n\n")[0]
     .split("\n")
     .slice(2)
     .map((row) => row.slice(1, -1).split("|"))
