@@ -1,5 +1,6 @@
 import { addPaging } from "../src/action/safeParams";
 import { addRateLimit } from "../src/action/rateLimit";
+import { closeClaims } from "../src/action/idempotency";
 import { createActionsApi, loadActions } from "../src/action/registry";
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
@@ -9,6 +10,7 @@ export class ActionsInitializer extends Initializer {
     super();
     this.name = "actions";
     this.loadPriority = 410;
+    this.stopPriority = 102; // after the servers and the workers
   }
 
   override async initialize() {
@@ -16,5 +18,9 @@ export class ActionsInitializer extends Initializer {
     addRateLimit();
     addPaging();
     await loadActions();
+  }
+
+  override async stop() {
+    await closeClaims();
   }
 }

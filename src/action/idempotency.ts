@@ -12,8 +12,9 @@ import { withTimeout } from "../utils/promises";
 import type { ActionProcessor } from "./actionProcessor";
 import { requestOf, callerOf } from "./caller";
 import { api, IN_LINE } from "../api";
-import { A, B, C, defineOperation, defineTimed } from "../redis/script";
+import { A, B, defineOperation, defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
+import { shutdownTimeLeft } from "../config/shutdown";
 
 /** Settings for the stored responses of an `idempotent` action. */
 interface IdempotencyOptions {
@@ -158,16 +159,12 @@ async function claimOrWait(
   }
 }
 
-/** A record that could not be written expires; the call has run, so its client gets the response. */
+/** The call has run, so its client gets the response, even if redis gets the record later. */
 async function settle(data: ActionProcessor, done: Promise<void>) {
   try {
     await done;
   } catch (error) {
-    log(
-      `cannot keep the response of an idempotent call: ${toError(error).message}`,
-      "error",
-      { action: data.action },
-    );
+    logUnstored(error, { action: data.action });
   }
 }
 
@@ -303,43 +300,65 @@ function digest(text: string): string {
 
 // --- The records in redis, shared by all nodes: a running call, or its response.
 
+/** How often a process renews the claims of its calls, and repeats what redis did not get, in ms. */
+const RENEW_MS = 3_000;
+
+/** A claim that was not renewed for as long is taken over, in ms: its process is taken for dead. */
+const SILENCE_MS = 15_000;
+
 /**
- * The lifetime of a claim, in ms: live processes renew theirs, and the claim of a dead one blocks its key this long.
+ * The longest time between two looks at a claim that counts as silence, in ms. An outage of redis keeps everybody from
+ * looking and from renewing: it must not look like the death of a process.
  */
-const CLAIM_MS = 15_000;
-const RENEW_MS = 5_000;
+const MAX_GAP_MS = 2_000;
+
+/** How long redis stores the record of a call after its last renewal, in ms: longer than an outage. */
+const RECORD_MS = 3_600_000;
 
 const KEY_PREFIX = "actionhero:idempotency:";
 
 /** Longer responses are read one after the other, in bytes: together they would keep the connection to redis busy. */
 const LONG_BYTES = 16_384;
 
-// KEYS: hash with `digest`, `owner` while the call runs, `response` when it has ended. ARGV: owner, digest, ms of the claim.
-// Returns {digest, response or '', its bytes} of the record that is there, without a long response; else 1: the caller has
-// claimed the key. One step, because two copies of a call must not both find nothing.
+// KEYS: hash with `owner`, `digest`, `response` when the call has ended, and while it runs `lookedAt` and `silence`: how long
+// others have looked at it without a renewal between, in ms. ARGV: owner, digest. Returns {digest, response or '', its bytes}
+// of the record that is there, without a long response; else 1: the caller has claimed the key. One step, because two copies
+// of a call must not both find nothing.
 const CLAIM = defineOperation(`
-local digest = redis.call('HGET', KEYS[1], 'digest')
-if digest then
-  local bytes = redis.call('HSTRLEN', KEYS[1], 'response')
-  if bytes > ${LONG_BYTES} then return {digest, '', bytes} end
-  return {digest, redis.call('HGET', KEYS[1], 'response') or '', bytes}
+local function claim()
+  redis.call('HSET', KEYS[1], 'owner', ${A}, 'digest', ${B})
+  redis.call('PEXPIRE', KEYS[1], ${RECORD_MS})
+  return 1
 end
-redis.call('HSET', KEYS[1], 'owner', ${A}, 'digest', ${B})
-redis.call('PEXPIRE', KEYS[1], ${C})
-return 1`);
+local digest = redis.call('HGET', KEYS[1], 'digest')
+if not digest then return claim() end
+local bytes = redis.call('HSTRLEN', KEYS[1], 'response')
+if bytes > ${LONG_BYTES} then return {digest, '', bytes} end
+if bytes > 0 then return {digest, redis.call('HGET', KEYS[1], 'response'), bytes} end
+if digest ~= ${B} then return {digest, '', 0} end
+local known = redis.call('HMGET', KEYS[1], 'lookedAt', 'silence')
+local gap = math.max(0, time - tonumber(known[1] or time))
+local silence = tonumber(known[2] or 0) + math.min(gap, ${MAX_GAP_MS})
+-- a full redis refuses a first write that needs memory
+redis.call('HDEL', KEYS[1], 'lookedAt', 'silence')
+if silence >= ${SILENCE_MS} then return claim() end
+redis.call('HSET', KEYS[1], 'lookedAt', string.format('%d', time), 'silence', silence)
+return {digest, '', 0}`);
 
-// KEYS: the same. ARGV: owner, 'renew' | 'keep' | 'drop', ms, response. Returns 1, or 0 when the claim is another's.
+// KEYS: the same. ARGV: owner, digest, 'renew' | 'keep' | 'drop', ms, response. Returns 1, or 0 when the claim is another's. A
+// record that redis has lost is written again.
 const SETTLE = defineTimed(`
-if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then return 0 end
-if ARGV[2] == 'drop' then
+local owner = redis.call('HGET', KEYS[1], 'owner')
+if owner and owner ~= ARGV[1] then return 0 end
+if ARGV[3] == 'drop' then
   redis.call('DEL', KEYS[1])
   return 1
 end
-if ARGV[2] == 'keep' then
-  redis.call('HDEL', KEYS[1], 'owner')
-  redis.call('HSET', KEYS[1], 'response', ARGV[4])
-end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if ARGV[3] == 'renew' and redis.call('HEXISTS', KEYS[1], 'response') == 1 then return 1 end
+redis.call('HDEL', KEYS[1], 'lookedAt', 'silence')
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'digest', ARGV[2])
+if ARGV[3] == 'keep' then redis.call('HSET', KEYS[1], 'response', ARGV[5]) end
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`);
 
 /** An earlier call with the same key. */
@@ -353,53 +372,128 @@ export interface KnownCall {
 /** @returns undefined when it has expired meanwhile */
 export type LongResponse = () => Promise<string | undefined>;
 
-/** A key that this process has claimed: the call may run. */
+/** What redis is to know of a call. */
+interface CallState {
+  how: "renew" | "keep" | "drop";
+  /** How long the record lives from now on. */
+  ms: number;
+  response: string;
+}
+
+const RUNNING: CallState = { how: "renew", ms: RECORD_MS, response: "" };
+
+/** The claims of this process whose calls run, or whose end redis does not know yet. */
+const claims = new Set<Claim>();
+
+/**
+ * A key that this process has claimed: the call may run. The claim is renewed until redis knows how the call ended, however
+ * long redis is away.
+ */
 export class Claim {
-  private readonly timer = setInterval(() => {
-    // a claim that cannot be renewed ends by itself; the next renewal may succeed before
-    this.settle("renew", CLAIM_MS).catch(() => undefined);
-  }, RENEW_MS).unref();
+  private state = RUNNING;
+  private endedAt = Infinity;
+  private pending = 0;
+  private readonly timer = setInterval(() => this.repeat(), RENEW_MS).unref();
 
   constructor(
     private readonly key: string,
     private readonly owner: string,
-  ) {}
-
-  /** The call has ended: keep its response for so many ms. */
-  async keep(response: string, ttlMs: number): Promise<void> {
-    clearInterval(this.timer);
-    await this.settle("keep", ttlMs, response);
+    private readonly digest: string,
+  ) {
+    claims.add(this);
   }
 
-  /** The call has failed, or its response cannot be kept: the next one with the key runs. */
-  async drop(): Promise<void> {
-    clearInterval(this.timer);
-    await this.settle("drop", 0);
+  /**
+   * The call has ended: keep its response for so many ms.
+   * @throws Error if redis did not get it; it is sent again until it did
+   */
+  keep(response: string, ttlMs: number): Promise<void> {
+    return this.end({ how: "keep", ms: ttlMs, response });
   }
 
-  private settle(
-    how: "renew" | "keep" | "drop",
-    ms: number,
-    response = "",
-  ): Promise<number> {
+  /**
+   * The call has failed, or its response cannot be kept: the next one with the key runs.
+   * @throws Error as `keep`
+   */
+  drop(): Promise<void> {
+    return this.end({ how: "drop", ms: 0, response: "" });
+  }
+
+  /** Send the end of the call once more, and then leave the claim to its time. */
+  async close(): Promise<void> {
+    if (this.state !== RUNNING)
+      await this.tell().catch((error: unknown) => logUnstored(error));
+    this.release();
+  }
+
+  private end(state: CallState): Promise<void> {
+    this.state = state;
+    this.endedAt = performance.now();
+    return this.tell();
+  }
+
+  private repeat(): void {
+    if (performance.now() - this.endedAt > RECORD_MS) this.release();
+    else if (this.pending === 0) this.tell().catch(() => undefined);
+  }
+
+  private async tell(): Promise<void> {
+    const { state } = this;
+    this.pending++;
+    try {
+      const isOwn = (await this.settle(state)) === 1;
+      if (!isOwn) logUnstored(new Error("its key was claimed again meanwhile"));
+      if (!isOwn || state !== RUNNING) this.release();
+    } finally {
+      this.pending--;
+    }
+  }
+
+  private release(): void {
+    clearInterval(this.timer);
+    claims.delete(this);
+  }
+
+  private settle({ how, ms, response }: CallState): Promise<number> {
     const { client } = api.redis.clients;
-    const { key, owner } = this;
+    const { key, owner, digest: known } = this;
     return runAtomically<number>(client, {
       script: SETTLE,
       keys: [key],
-      args: [owner, how, ms, response],
+      args: [owner, known, how, ms, response],
       plain: async () => {
-        if ((await client.hget(key, "owner")) !== owner) return 0;
-        if (how === "drop") return client.del(key);
-        if (how === "keep") {
-          await client.hdel(key, "owner");
-          await client.hset(key, "response", response);
+        const current = await client.hget(key, "owner");
+        if (typeof current === "string" && current !== owner) return 0;
+        if (how === "drop") {
+          await client.del(key);
+          return 1;
         }
+        const ended = how === "keep" ? { response } : {};
+        await client.hset(key, { owner, digest: known, ...ended });
         await client.pexpire(key, ms);
         return 1;
       },
     });
   }
+}
+
+/** At a stop: the calls have ended, and redis gets what it does not know yet. */
+export async function closeClaims(): Promise<void> {
+  await withTimeout(
+    shutdownTimeLeft(),
+    Promise.all([...claims].map((claimed) => claimed.close())),
+    "AH_REDIS_TIMEOUT",
+    () => "redis did not get the responses of idempotent calls",
+  ).catch((error: unknown) => logUnstored(error));
+}
+
+function logUnstored(error: unknown, data: object = {}): void {
+  const { message } = toError(error);
+  log(
+    `the response of an idempotent call is not stored: ${message}`,
+    "error",
+    data,
+  );
 }
 
 /** Claim a key, or find out who has it. */
@@ -413,16 +507,16 @@ export async function claim(
   const reply = await runAtomically<1 | [string, string, number]>(client, {
     script: CLAIM,
     keys: [key],
-    args: [owner, fingerprint, CLAIM_MS],
+    args: [owner, fingerprint],
     plain: async () => {
       const [known, response] = await client.hmget(key, "digest", "response");
       if (typeof known === "string") return [known, response ?? "", 0];
       await client.hset(key, { owner, digest: fingerprint });
-      await client.pexpire(key, CLAIM_MS);
+      await client.pexpire(key, RECORD_MS);
       return 1;
     },
   });
-  if (reply === 1) return new Claim(key, owner);
+  if (reply === 1) return new Claim(key, owner, fingerprint);
   const [known, response, bytes] = reply;
   if (bytes > LONG_BYTES)
     return { digest: known, response: () => readLong(key) };

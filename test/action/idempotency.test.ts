@@ -1,6 +1,10 @@
 /** `idempotent` actions over each transport: what a call with a known key gets. */
 import { EventEmitter, once } from "node:events";
+import { Redis } from "ioredis";
 import { describeOnEachEngine } from "../support/engines";
+import { LogLines } from "../support/logLines";
+import { useRedisVariables } from "../support/redisConfig";
+import { describeOnRedis, RedisServer } from "../support/redisServer";
 import {
   closeAll,
   SocketPeer,
@@ -12,7 +16,8 @@ import { addActions, ask } from "../support/webApp";
 import { connectWebsocket, webPort } from "../support/websocketClient";
 import {
   claim,
-  type Claim,
+  Claim,
+  closeClaims,
   type KnownCall,
   type LongResponse,
 } from "../../src/action/idempotency";
@@ -172,6 +177,18 @@ describeOnEachEngine("idempotent actions", (engine) => {
     gates.emit("goOn");
     const answers = await Promise.all(calls);
     expect(answers.map(({ json }) => json.run)).toEqual([1, 1, 1]);
+  });
+
+  test("the response of a call whose record was lost is stored again", async () => {
+    const first = pay({ how: "slowly" });
+    await until(() => runs === 1);
+    const [key] = await engine.client().keys("actionhero:idempotency:*");
+    await engine.client().del(key);
+    gates.emit("goOn");
+    await first;
+    const again = await pay({ how: "slowly" });
+    expect(again.headers["idempotency-replayed"]).toBe("true");
+    expect(runs).toBe(1);
   });
 
   test.each(["badly", "error"])(
@@ -334,5 +351,135 @@ describeOnEachEngine("idempotent actions", (engine) => {
       expect(
         await action.run("pay", undefined, { idempotencyKey: "i" }),
       ).toMatchObject({ run });
+  });
+});
+
+describeOnRedis("idempotent actions while redis is away", () => {
+  const server = new RedisServer();
+  const gates = new EventEmitter();
+  let logged: LogLines;
+  let client: Redis;
+  let app: Process;
+  let runs = 0;
+  let fails = false;
+
+  beforeAll(async () => {
+    logged = new LogLines();
+    await server.start();
+    client = new Redis({ port: server.port });
+    useRedisVariables({ REDIS_URL: `${server.url}/0` });
+    config.redis.operationTimeout = 500;
+    app = await startSocketApp();
+    addActions({
+      pay: {
+        idempotent: true,
+        run: async () => {
+          const run = ++runs;
+          await once(gates, "goOn");
+          if (fails) throw new Error("not today");
+          return { run };
+        },
+      },
+    });
+  });
+  beforeEach(async () => {
+    runs = 0;
+    logged.lines.length = 0;
+    await client.flushall();
+  });
+  afterAll(async () => {
+    await app.stop();
+    client.disconnect();
+    await server.stop();
+    logged.stop();
+    useRedisVariables({});
+  });
+
+  function pay(key: string) {
+    return ask(webPort(), "/api/pay", {
+      headers: { "idempotency-key": key, authorization: "Bearer ann" },
+    });
+  }
+
+  /** A call that ends while redis stands still. @returns its response */
+  async function payDuringOutage(key: string) {
+    const call = pay(key);
+    await until(() => runs === 1);
+    server.pause();
+    gates.emit("goOn");
+    const answer = await call;
+    expect(logged.at("error", /an idempotent call is not stored/)).not.toEqual(
+      [],
+    );
+    return answer;
+  }
+
+  test("a call that ends meanwhile is stored afterwards, and its repetition runs nothing", async () => {
+    expect((await payDuringOutage("k1")).json.run).toBe(1);
+    server.resume();
+    const again = await pay("k1");
+    expect(again.headers["idempotency-replayed"]).toBe("true");
+    expect([again.json.run, runs]).toEqual([1, 1]);
+  });
+
+  test("the key of a call that fails meanwhile is free afterwards", async () => {
+    fails = true;
+    expect((await payDuringOutage("k2")).json.error).toBeDefined();
+    fails = false;
+    server.resume();
+    const again = pay("k2");
+    await until(() => runs === 2);
+    gates.emit("goOn");
+    expect((await again).json.run).toBe(2);
+  });
+
+  test("a stop stores what redis did not get before", async () => {
+    const held = (await claim("stop", "d")) as Claim;
+    server.pause();
+    await expect(held.keep("done", 60_000)).rejects.toThrow();
+    server.resume();
+    await client.ping();
+    await closeClaims();
+    expect(await claim("stop", "d")).toMatchObject({ response: "done" });
+  });
+
+  describe("a claim that is not renewed", () => {
+    const key = "actionhero:idempotency:silent";
+    let held: Claim;
+
+    beforeEach(async () => {
+      held = (await claim("silent", "d")) as Claim;
+    });
+    afterEach(() => held.drop());
+
+    test("is taken over when others have seen it silent for 15 s, and its response is not stored then", async () => {
+      await client.hset(key, { silence: "15000", lookedAt: "1" });
+      const other = (await claim("silent", "d")) as Claim;
+      expect(other).toBeInstanceOf(Claim);
+      await held.keep("late", 60_000);
+      expect(logged.at("error", /claimed again meanwhile/)).toHaveLength(1);
+      expect(await claim("silent", "d")).toMatchObject({ response: undefined });
+      await other.drop();
+    });
+
+    test("is not taken over because nobody could look at it", async () => {
+      await claim("silent", "d");
+      await client.hset(key, { lookedAt: "1" }); // an outage of years
+      expect(await claim("silent", "d")).not.toBeInstanceOf(Claim);
+      const silence = Number(await client.hget(key, "silence"));
+      expect(silence).toBeGreaterThan(1_000);
+      expect(silence).toBeLessThan(3_000);
+    });
+
+    test("is not taken over by other params", async () => {
+      await client.hset(key, { silence: "15000", lookedAt: "1" });
+      expect(await claim("silent", "e")).toMatchObject({ digest: "d" });
+    });
+
+    test("loses its silence by a renewal", async () => {
+      await client.hset(key, { silence: "14000", lookedAt: "1" });
+      await until(async () => !(await client.hexists(key, "silence")));
+      expect(await client.hget(key, "digest")).toBe("d");
+    });
   });
 });
