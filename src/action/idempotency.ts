@@ -398,7 +398,8 @@ export class Claim {
   constructor(
     private readonly key: string,
     private readonly owner: string,
-    private readonly digest: string,
+    /** Digest of the call's params. */
+    private readonly params: string,
   ) {
     claims.add(this);
   }
@@ -456,11 +457,11 @@ export class Claim {
 
   private settle({ how, ms, response }: CallState): Promise<number> {
     const { client } = api.redis.clients;
-    const { key, owner, digest: known } = this;
+    const { key, owner, params } = this;
     return runAtomically<number>(client, {
       script: SETTLE,
       keys: [key],
-      args: [owner, known, how, ms, response],
+      args: [owner, params, how, ms, response],
       plain: async () => {
         const current = await client.hget(key, "owner");
         if (typeof current === "string" && current !== owner) return 0;
@@ -469,7 +470,7 @@ export class Claim {
           return 1;
         }
         const ended = how === "keep" ? { response } : {};
-        await client.hset(key, { owner, digest: known, ...ended });
+        await client.hset(key, { owner, digest: params, ...ended });
         await client.pexpire(key, ms);
         return 1;
       },
