@@ -43,6 +43,7 @@ import { traceAction, traceName, traceOutcome } from "./spans";
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
+const UNNAMED: Pick<Partial<InLineCall>, "actionName" | "apiVersion"> = {};
 
 /** Live lists: middleware may be added during the iteration. */
 type MiddlewareNames = [global: readonly string[], local: readonly string[]];
@@ -57,14 +58,11 @@ interface TransportOfActions {
   refusesActions(): boolean;
 }
 
-/** A promise only if something has to be waited for. */
-type Outcome<Data> = Data | Promise<Data>;
+/** `this`, or the result of an in-line call; a promise only if something has to be waited for. */
+type Outcome = unknown;
 
 /** One run of an action. */
-interface Call {
-  readonly server: Emitter | undefined;
-  /** Takes an error of a listener that comes later; undefined: the promise of the action rejects. */
-  readonly onLateError: LateErrors | undefined;
+interface Call extends Readonly<CallOptions> {
   /** The params of the connection when the request arrived. */
   readonly sent: object;
   overload: Overload | undefined;
@@ -78,7 +76,31 @@ interface Emitter {
   emit(event: "actionComplete", data: ActionProcessor): boolean;
 }
 
-type LateErrors = (data: ActionProcessor, error: unknown) => void;
+type LateErrors = (data: ActionProcessor, error: unknown) => unknown;
+
+/** Who runs an action. */
+interface CallOptions {
+  server: Emitter | undefined;
+  /** Takes an error of a listener that comes later; undefined: the promise of the action rejects. */
+  onLateError: LateErrors | undefined;
+  inLine: InLineCall | undefined;
+}
+
+/** A caller within the process. */
+export interface InLineCall {
+  readonly actionName: string | undefined;
+  readonly apiVersion: string | number | undefined;
+  /** ms since the epoch; undefined: some time ago. */
+  readonly startedAt: number | undefined;
+  /**
+   * The response is complete.
+   * @returns the result of the run, or a promise of it
+   * @throws the error of the action
+   */
+  resultOf(data: ActionProcessor): unknown;
+  /** @returns the error, by a promise, when its connection is destroyed */
+  fail(error: unknown): Promise<never>;
+}
 
 /** The `data` that actions and their middleware get. */
 export class ActionProcessor<ActionClass extends Action = any> {
@@ -170,21 +192,25 @@ export class ActionProcessor<ActionClass extends Action = any> {
     apiVersion?: string | number,
   ): Promise<this> {
     const { tracer } = tracing;
-    const call = this.callFor(undefined, undefined);
+    const call = this.callFor(undefined, undefined, undefined);
     const run = () =>
-      promiseOf(() => this.process(call, actionName, apiVersion));
+      promiseOf(
+        () => this.process(call, actionName, apiVersion) as Promise<this>,
+      );
     return tracer ? traceAction(tracer, this, run) : run();
   }
 
   private callFor(
     server: Emitter | undefined,
     onLateError: LateErrors | undefined,
+    inLine: InLineCall | undefined,
   ): Call {
     // another request of the client may replace the params of the connection
     const sent = this.connection.params;
     return {
       server,
       onLateError,
+      inLine,
       sent,
       overload: undefined,
       sessions: undefined,
@@ -202,9 +228,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
     call: Call,
     actionName?: string,
     apiVersion?: string | number,
-  ): Outcome<this> {
+  ): Outcome {
     const { connection } = this;
-    this.actionStartTime = Date.now();
+    this.actionStartTime = call.inLine?.startedAt ?? Date.now();
     this.working = true;
     connection.totalActions++;
     connection.pendingActions++;
@@ -222,7 +248,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return !timeout && !idempotent && this.middlewareNames() === undefined;
   }
 
-  private runPlain(call: Call): Outcome<this> {
+  private runPlain(call: Call): Outcome {
     let status: ActionsStatus | undefined;
     let response: unknown;
     let isLate: boolean;
@@ -240,7 +266,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     // outside of the `try`: what listeners throw must not end the action a second time
     if (status !== undefined) return this.conclude(call, status);
     if (!isLate) return this.succeed(call, response);
-    call.isGuarded = call.onLateError !== undefined;
+    call.isGuarded = isGuarding(call);
     return Promise.resolve(response).then(
       (late) => this.endLate(call, late, undefined),
       (error: unknown) => this.endLate(call, undefined, { error }),
@@ -252,12 +278,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
     call: Call,
     response: unknown,
     failure: { error: unknown } | undefined,
-  ): Outcome<this> {
+  ): Outcome {
     try {
       const outcome = failure
         ? this.failed(call, failure.error)
         : this.succeed(call, response);
-      if (!call.onLateError || !isThenable(outcome)) return outcome;
+      if (!isGuarding(call) || !isThenable(outcome)) return outcome;
       return outcome.then(undefined, (error: unknown) =>
         this.endBroken(call, error),
       );
@@ -266,18 +292,18 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
-  /** A listener of `actionComplete` has thrown. */
-  private endBroken({ onLateError }: Call, error: unknown): this {
+  /** A listener of `actionComplete` has thrown, or an in-line action has failed. */
+  private endBroken({ onLateError, inLine }: Call, error: unknown): Outcome {
+    if (inLine) return inLine.fail(error);
     if (!onLateError) throw error;
-    onLateError(this, error);
-    return this;
+    return onLateError(this, error);
   }
 
   /** The same with checks that are async. */
   private async runChecked(
     call: Call,
     checks: PromiseLike<void>,
-  ): Promise<this> {
+  ): Promise<Outcome> {
     let status: ActionsStatus | undefined;
     let response: unknown;
     try {
@@ -296,7 +322,10 @@ export class ActionProcessor<ActionClass extends Action = any> {
    * With a timeout, an idempotency key, a stored session, or middleware.
    * @param opening the session, if that has begun
    */
-  private async runAround(call: Call, opening?: Promise<void>): Promise<this> {
+  private async runAround(
+    call: Call,
+    opening?: Promise<void>,
+  ): Promise<Outcome> {
     const { timeout } = this.actionTemplate!;
     const timed = timeout ? this.cancellation() : undefined;
     timed?.startTimer(timeout!);
@@ -347,7 +376,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /** The action does not run; some of those count for the rate limit. */
-  private refuse(call: Call, status: ActionsStatus): Outcome<this> {
+  private refuse(call: Call, status: ActionsStatus): Outcome {
     const counted = this.countRefused(status);
     if (!counted) return this.conclude(call, status);
     return counted.then((error) =>
@@ -357,16 +386,16 @@ export class ActionProcessor<ActionClass extends Action = any> {
     );
   }
 
-  private succeed(call: Call, response: unknown): Outcome<this> {
+  private succeed(call: Call, response: unknown): Outcome {
     try {
-      addToResponse(this, response);
+      addToResponse(this, response, false);
     } catch (error) {
       return this.failed(call, error);
     }
     return this.conclude(call, ActionsStatus.Complete);
   }
 
-  private failed(call: Call, error: unknown): Outcome<this> {
+  private failed(call: Call, error: unknown): Outcome {
     return this.conclude(call, ActionsStatus.GenericError, this.errorOf(error));
   }
 
@@ -388,7 +417,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     call: Call,
     status: ActionsStatus,
     thrown?: unknown,
-  ): Outcome<this> {
+  ): Outcome {
     const saved = call.sessions?.save(this.connection);
     if (!saved) return this.settle(call, status, thrown);
     return saved.then((unsaved) =>
@@ -403,7 +432,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     call: Call,
     status: ActionsStatus,
     [thrown, unsaved]: [thrown: unknown, unsaved: unknown],
-  ): Outcome<this> {
+  ): Outcome {
     if (status === ActionsStatus.Complete) {
       this.response = {};
       return this.settle(call, ActionsStatus.GenericError, unsaved);
@@ -414,11 +443,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return this.settle(call, status, thrown);
   }
 
-  private settle(
-    call: Call,
-    status: ActionsStatus,
-    thrown: unknown,
-  ): Outcome<this> {
+  private settle(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
     call.overload?.leave();
     const isComplete = status === ActionsStatus.Complete;
     const unawaited = takeFailedCall(this.connection, !isComplete);
@@ -428,11 +453,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return this.end(call, status);
   }
 
-  private fail(
-    call: Call,
-    status: ActionsStatus,
-    thrown: unknown,
-  ): Outcome<this> {
+  private fail(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
     let error: unknown;
     try {
       error = errorForStatus(status, this, thrown);
@@ -451,7 +472,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     status: ActionsStatus,
     error: unknown,
     thrown: unknown,
-  ): Outcome<this> {
+  ): Outcome {
     // the action may still modify this object
     if (status === ActionsStatus.TimedOut) this.response = {};
     const errorId = putError(this, error, thrown);
@@ -466,21 +487,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
     status: ActionsStatus,
     error: unknown,
     errorId: string | undefined,
-  ): this {
+  ): Outcome {
     // the action that would have responded has failed, and the client waits
     if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
     return this.end(call, status, error, errorId);
   }
 
   private end(
-    { server }: Call,
+    { server, inLine }: Call,
     status: ActionsStatus,
     error?: unknown,
     errorId?: string,
-  ): this {
+  ): Outcome {
     this.complete(status, error, errorId ?? hideOwnError(this));
     server?.emit("actionComplete", this);
-    return this;
+    return inLine ? inLine.resultOf(this) : this;
   }
 
   /**
@@ -491,7 +512,8 @@ export class ActionProcessor<ActionClass extends Action = any> {
     server: Emitter,
     data: Data,
   ): Promise<Data> {
-    return promiseOf(() => data.runWith(data.callFor(server, undefined)));
+    const call = data.callFor(server, undefined, undefined);
+    return promiseOf(() => data.runWith(call)) as Promise<Data>;
   }
 
   /** The same for a caller that does not wait. @param onLateError takes what a listener throws later */
@@ -500,24 +522,40 @@ export class ActionProcessor<ActionClass extends Action = any> {
     data: ActionProcessor,
     onLateError: LateErrors,
   ): void {
-    const call = data.callFor(server, onLateError);
-    const done = data.runWith(call);
-    if (isThenable(done) && !call.isGuarded)
-      done.then(undefined, (error: unknown) => onLateError(data, error));
+    void data.runGuarded(data.callFor(server, onLateError, undefined));
   }
 
-  private runWith(call: Call): Outcome<this> {
+  /**
+   * Run an action for a caller within the process.
+   * @returns the result of the call, or a promise of it
+   * @throws errors that come at once
+   */
+  static runInLine(data: ActionProcessor, inLine: InLineCall): unknown {
+    return data.runGuarded(data.callFor(undefined, undefined, inLine));
+  }
+
+  private runGuarded(call: Call): Outcome {
+    const done = this.runWith(call);
+    return isThenable(done) && !call.isGuarded
+      ? done.then(undefined, (error: unknown) => this.endBroken(call, error))
+      : done;
+  }
+
+  private runWith(call: Call): Outcome {
+    const { server, inLine } = call;
+    const { actionName, apiVersion } = inLine ?? UNNAMED;
     // a project may have wrapped this function
-    if (this.processAction === processAction) {
-      const { tracer } = tracing;
-      return tracer
-        ? traceAction(tracer, this, () => promiseOf(() => this.process(call)))
-        : this.process(call);
-    }
-    return this.processAction().then(() => {
-      call.server?.emit("actionComplete", this);
-      return this;
-    });
+    if (this.processAction !== processAction)
+      return this.processAction(actionName, apiVersion).then(() => {
+        server?.emit("actionComplete", this);
+        return inLine ? inLine.resultOf(this) : this;
+      });
+    const { tracer } = tracing;
+    return tracer
+      ? traceAction(tracer, this, () =>
+          promiseOf(() => this.process(call, actionName, apiVersion)),
+        )
+      : this.process(call, actionName, apiVersion);
   }
 
   /** The fields that the built-in formatter adds to the log line of an error. */
@@ -767,6 +805,11 @@ class ParamsCall implements InputCall {
   text(): TextParams {
     return textOf(this.errors.connection, this.sent);
   }
+}
+
+/** Whether somebody takes the errors that come later. */
+function isGuarding({ onLateError, inLine }: Call): boolean {
+  return onLateError !== undefined || inLine !== undefined;
 }
 
 function isOfParams(status: ActionsStatus): boolean {

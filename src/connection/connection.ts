@@ -71,15 +71,16 @@ export class Connection {
   destroyed: boolean;
   /** Its place in `api.connections.table`. */
   [PLACE]: number;
+  // no fields of every connection: each would take a hundredth of an in-line action (bench/action.ts)
   /** Web: the methods that the routes of the path allow; only with `web.strictHttp`. */
-  otherMethods?: string[];
+  declare otherMethods?: string[];
   /** Web: the extension of the requested path. */
-  extension?: string;
-  response?: any;
+  declare extension?: string;
+  declare response?: any;
   /** specHelper only: all received messages. */
-  messages?: any[];
+  declare messages?: any[];
   /** Web: the route that the request matched. */
-  matchedRoute?: any;
+  declare matchedRoute?: any;
   // the three below are methods that a server adds to its connections' prototype: a field would shadow them
   /** Web: add a header to the response. */
   declare setHeader?: (key: string, value: any) => Promise<void> | void;

@@ -119,10 +119,11 @@ class Application {
     given: unknown,
     first: number,
   ): Outcome {
-    const methods = listOf(input.formatter!);
+    const methods = input.formatter!;
+    const count = countOf(methods);
     let value = given;
-    for (let i = first; i < methods.length; i++) {
-      value = invoke(methods[i]!, this.call.scope, value, key);
+    for (let i = first; i < count; i++) {
+      value = invoke(methodAt(methods, i), this.call.scope, value, key);
       if (isThenable(value))
         return Promise.resolve(value).then((late) =>
           this.runFormatters(input, key, late, i + 1),
@@ -151,10 +152,12 @@ class Application {
     value: unknown,
     first: number,
   ): Outcome {
-    const methods = listOf(input.validator!);
-    for (let i = first; i < methods.length; i++) {
+    const methods = input.validator!;
+    const count = countOf(methods);
+    for (let i = first; i < count; i++) {
       try {
-        const result = invoke(methods[i]!, this.call.scope, value, key);
+        const method = methodAt(methods, i);
+        const result = invoke(method, this.call.scope, value, key);
         if (isThenable(result))
           return this.awaitValidator(key, result).then(() =>
             this.runValidators(input, key, value, i + 1),
@@ -281,11 +284,18 @@ export function isReduced(
   const keepsAll = settings().general.disableParamScrubbing;
   for (const key in params) {
     if (key === "__proto__") return false;
-    if (keepsAll || Object.hasOwn(inputs, key) || safeParams.includes(key))
+    if (keepsAll || isSafe(safeParams, key) || Object.hasOwn(inputs, key))
       continue;
     return false;
   }
   return true;
+}
+
+/** `includes` takes three times as long for such a short list. */
+function isSafe(safeParams: SafeParams, name: string): boolean {
+  for (let i = 0; i < safeParams.length; i++)
+    if (safeParams[i] === name) return true;
+  return false;
 }
 
 /** Whether a required param with this value counts as absent. */
@@ -306,10 +316,17 @@ function defaultOf(input: Input, scope: unknown): unknown {
   );
 }
 
-function listOf(methods: InputMethods): readonly (InputMethod | string)[] {
-  return typeof methods === "function" || typeof methods === "string"
-    ? [methods]
-    : methods;
+/** A single method needs no list. */
+function countOf(methods: InputMethods): number {
+  return isSingle(methods) ? 1 : methods.length;
+}
+
+function methodAt(methods: InputMethods, index: number): InputMethod | string {
+  return isSingle(methods) ? methods : methods[index]!;
+}
+
+function isSingle(methods: InputMethods): methods is InputMethod | string {
+  return typeof methods === "function" || typeof methods === "string";
 }
 
 function invoke(

@@ -8,6 +8,7 @@ import {
   HttpError,
   specHelper,
 } from "../../src/index";
+import { ActionProcessor } from "../../src/action/actionProcessor";
 
 useApp();
 afterEach(resetMiddleware);
@@ -117,6 +118,84 @@ describe("run", () => {
     });
     await expect(action.run("plus")).rejects.toThrow("no entry");
     expect(Object.keys(api.connections.connections)).toEqual([]);
+  });
+
+  test.each([
+    ["synchronous", () => undefined],
+    ["async", () => new Promise((resolve) => setImmediate(resolve))],
+  ])(
+    "a run that fails leaves no connection behind, however its action ends: create middleware is %s",
+    async (_kind, create) => {
+      const broken = Object.defineProperty({}, "error", {
+        get: () => {
+          throw new Error("unreadable");
+        },
+      });
+      const ended: string[] = [];
+      api.connections.addMiddleware({
+        name: "slow",
+        create,
+        destroy: ({ type }) => void ended.push(type),
+      });
+      const respond = (data: any) => void (data.response = broken);
+      addAction("sync", { run: respond as never });
+      addAction("late", { run: async (data: any) => respond(data) });
+      for (const name of ["sync", "late"])
+        await expect(action.run(name)).rejects.toThrow("unreadable");
+      addAction("around", {
+        timeout: 10_000,
+        run: async (data: any) => respond(data),
+      });
+      await expect(action.run("around")).rejects.toThrow("unreadable");
+      const properties = Object.defineProperty({}, "extra", {
+        enumerable: true,
+        get: () => {
+          throw new Error("no extra");
+        },
+      });
+      await expect(action.run("late", 1, {}, properties)).rejects.toThrow(
+        "no extra",
+      );
+      expect(ended).toEqual(Array(4).fill("in-line-action"));
+      expect(Object.keys(api.connections.connections)).toEqual([]);
+    },
+  );
+
+  test("a processAction that a project has replaced runs the action in-line, too", async () => {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with the action
+    const { processAction } = ActionProcessor.prototype;
+    const names: unknown[] = [];
+    jest
+      .spyOn(ActionProcessor.prototype, "processAction")
+      .mockImplementation(async function (this: any, ...args) {
+        names.push(...args);
+        await processAction.apply(this, args);
+        this.response.seen = true;
+        return this;
+      });
+    addAction("watched", { run: async () => ({ a: 1 }) });
+    expect(await action.run("watched", 1)).toEqual({ a: 1, seen: true });
+    expect(names).toEqual(["watched", 1]);
+    jest.restoreAllMocks();
+  });
+
+  test("the response is a copy of what the action returns, or has it beside what the action put there", async () => {
+    const returned = Object.freeze({ a: 1 });
+    let own: unknown;
+    addAction("copied", { run: async () => returned });
+    addAction("merged", {
+      run: async (data: any) => {
+        own = data.response;
+        data.response.b = 2;
+        return returned;
+      },
+    });
+    const copied = await action.run("copied");
+    expect(copied).toEqual({ a: 1 });
+    expect(copied).not.toBe(returned);
+    const merged = await action.run("merged");
+    expect(merged).toEqual({ a: 1, b: 2 });
+    expect(merged).toBe(own);
   });
 
   test("errors are thrown as v29 words them, the original as cause", async () => {
