@@ -119,15 +119,26 @@ export function isRefusalLogged(
 }
 
 /**
- * The same for a connection that is refused or cut. Clients can open any number of connections, so these are counted by
- * IPv4 address, or by the /64 of an IPv6 address.
+ * Write the line of a connection that is refused or disconnected. Clients can open any number of connections, so these
+ * are counted by IPv4 address, or by the /64 of an IPv6 address.
+ * @param facts of the line; `level` is `warning` by default, and `to` the address of the socket
  */
-export function isCutLogged(
-  type: string,
+export function logDisconnect(
+  server: LoggingServer,
   { remoteAddress }: { remoteAddress?: string },
-  level: ActionheroLogLevel,
-): boolean {
+  message: string,
+  facts: { level?: ActionheroLogLevel; to?: string; code?: number } = {},
+): void {
+  const to = plainAddress(remoteAddress);
+  const { level = "warning", ...shown } = { to, ...facts };
   const source = networkOf(remoteAddress ?? "") ?? "";
-  const client = { type, source, to: plainAddress(remoteAddress) };
-  return refusals.isLogged(client, { what: "connections", level });
+  const client = { type: server.type, source, to };
+  if (refusals.isLogged(client, { what: "connections", level }))
+    server.log(message, level, shown);
+}
+
+/** A server, for the lines that name its type. */
+interface LoggingServer {
+  type: string;
+  log(message: string, level: ActionheroLogLevel, data: object): void;
 }

@@ -2,7 +2,9 @@
  * Ends the clients of a stopping server: idle clients at once, busy clients after their last response, all others at the
  * deadline.
  */
+import type { Socket } from "node:net";
 import { withGrace } from "../config/shutdown";
+import type { ActionheroLogLevel } from "../log/log";
 
 interface DrainOptions<Client> {
   /** The time for pending requests, in ms from the construction: the rest of `general.shutdownTimeout`. */
@@ -25,16 +27,26 @@ interface DrainOptions<Client> {
   idleMs?: number;
   /** Whether a client is served by another server on the same port, which drains it until `finish`. */
   isHandedOver?: (client: Client) => boolean;
+  log: (message: string, level: ActionheroLogLevel) => void;
   /** Whether an ended client has received everything, so that it only has to close its side; `cut` then does it. */
   isSilent?: (client: Client) => boolean;
 }
 
-/** How long an ended client may take to close its side, in ms. */
+/** How long an ended client may take to read its last bytes and close its side, in ms. */
 const LINGER_MS = 1_000;
 const SWEEP_MS = 100;
 
+/**
+ * Destroy a socket that is still open after a while: its client may read its last bytes until then.
+ * @param ms default: 1,000
+ */
+export function destroyAfter(socket: Socket, ms = LINGER_MS): void {
+  const timer = setTimeout(() => socket.destroy(), ms).unref();
+  socket.once("close", () => clearTimeout(timer));
+}
+
 export class Drain<Client> {
-  readonly timeoutMs: number;
+  private readonly timeoutMs: number;
   /** The time at which each client was ended, in ms. */
   private readonly ended = new Map<Client, number>();
   private readonly cut = new Set<Client>();
@@ -68,16 +80,20 @@ export class Drain<Client> {
   }
 
   /**
-   * Include the clients that were handed over, and wait until the last client has disconnected.
-   * @returns the number of clients that were cut at the deadline
+   * Include the clients that were handed over, and wait until the last client has disconnected. Logs the number of those
+   * that did not finish.
    */
-  async finish(): Promise<number> {
+  async finish(): Promise<void> {
     this.timer.ref();
     // they may receive their last bytes
     this.handedOverDeadline = performance.now() + this.timeLeft();
     this.sweep();
     await this.options.gone.finally(() => clearInterval(this.timer));
-    return this.counted;
+    if (this.counted > 0)
+      this.options.log(
+        `disconnected ${this.counted} clients that did not finish within ${this.timeoutMs} ms`,
+        "warning",
+      );
   }
 
   /** The time until the deadline plus what is left of the grace period, in ms; at least 100. */

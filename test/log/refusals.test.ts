@@ -1,5 +1,5 @@
 import { LogLines } from "../support/logLines";
-import { isCutLogged, isRefusalLogged } from "../../src/log/refusals";
+import { isRefusalLogged, logDisconnect } from "../../src/log/refusals";
 
 const ACTIONS = { what: "actions", level: "error" } as const;
 const INTERVAL_MS = 1_000;
@@ -60,8 +60,12 @@ test("clients, what is refused, and levels count for themselves", () => {
 });
 
 test("connections count by their network: ten lines, then a count", () => {
-  const cut = (remoteAddress?: string) =>
-    isCutLogged("web", { remoteAddress }, "warning");
+  const log = jest.fn();
+  const cut = (remoteAddress?: string) => {
+    log.mockClear();
+    logDisconnect({ type: "web", log }, { remoteAddress }, "disconnected");
+    return log.mock.calls.length === 1;
+  };
   const taken = Array.from({ length: 50 }, (_, i) => cut(`2001:db8::${i}`));
   expect(taken.filter(Boolean)).toHaveLength(10);
   expect(cut("::ffff:2.2.2.2")).toBe(true);

@@ -11,10 +11,12 @@ class Client {
 
 let clients: Client[];
 let resolveGone: () => void;
+const log = jest.fn();
 
 function drainOf(timeoutMs: number, idleMs = 0): Drain<Client> {
   return new Drain<Client>({
     timeoutMs,
+    log,
     idleMs,
     gone: new Promise<void>((resolve) => (resolveGone = resolve)),
     clients: () => clients,
@@ -29,12 +31,19 @@ function drainOf(timeoutMs: number, idleMs = 0): Drain<Client> {
   });
 }
 
-async function finish(drain: Drain<Client>): Promise<number> {
+/** @returns the log lines */
+async function finish(drain: Drain<Client>): Promise<string[]> {
   resolveGone();
-  return drain.finish();
+  return linesAfter(drain.finish());
+}
+
+async function linesAfter(finished: Promise<void>): Promise<string[]> {
+  await finished;
+  return log.mock.calls.map(([message]) => message as string);
 }
 
 beforeEach(() => {
+  log.mockClear();
   clients = [new Client(), new Client()];
 });
 
@@ -49,7 +58,7 @@ test("idle clients are ended at once, and busy ones when they become idle", asyn
   drain.update(busy);
   drain.update(busy);
   expect(busy.calls).toEqual(["end"]);
-  expect(await finish(drain)).toBe(0);
+  expect(await finish(drain)).toEqual([]);
 });
 
 test("a client that became idle without a call is ended soon", async () => {
@@ -71,7 +80,9 @@ test("clients that are left at the deadline are cut once, and counted if they we
   drain.update(busy);
   expect([idle.calls, busy.calls]).toEqual([["end", "cut"], ["cut"]]);
   resolveGone();
-  expect(await finished).toBe(1);
+  expect(await linesAfter(finished)).toEqual([
+    expect.stringMatching(/^disconnected 1 clients that did not finish within/),
+  ]);
 });
 
 test("clients that were handed over are left alone until finish, and outlive the deadline", async () => {
@@ -94,7 +105,7 @@ test("an ended client that does not close its side is disconnected, but not coun
   const drain = drainOf(30_000);
   await until(() => silent.calls.length > 1);
   expect([silent.calls, reading.calls]).toEqual([["end", "cut"], ["end"]]);
-  expect(await finish(drain)).toBe(0);
+  expect(await finish(drain)).toEqual([]);
 });
 
 test("idle clients may still send a request for idleMs", async () => {
@@ -113,5 +124,5 @@ test("a drain does not keep the process alive by its deadline if a later step fa
   clients = [];
   const drain = drainOf(600_000);
   expect(timers()).toEqual(before);
-  expect(await finish(drain)).toBe(0);
+  expect(await finish(drain)).toEqual([]);
 });

@@ -180,7 +180,7 @@ test("TCP clients that are cut one after the other have few lines", async () => 
     await peer.ended;
   }
   await expectBounded(
-    /cut a client that speaks HTTP/,
+    /disconnected a client that speaks HTTP/,
     "connections",
     FLOOD / 2,
   );

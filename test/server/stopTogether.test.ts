@@ -111,7 +111,9 @@ test("every server cuts what is left at one deadline, though they are waited for
   expect(await answer).toMatchObject({ code: "ECONNRESET" });
   expect(ended).toEqual(["the request", "the socket server"]);
   // which server reaches the deadline first is a matter of a millisecond
-  const cut = lines.at("warning", / cut 1 connections that did not/).sort();
+  const cut = lines
+    .at("warning", / disconnected 1 clients that did not/)
+    .sort();
   expect(cut).toEqual([
     expect.stringMatching(/^\[server: socket\] /),
     expect.stringMatching(/^\[server: web\] /),
@@ -160,10 +162,10 @@ test("after the deadline goodbyes, output and temporary files have a second toge
   expect(filesRemoved).toHaveBeenCalledTimes(1);
   expect(filesRemoved.mock.calls[0][0]).toBeLessThan(1_000);
   expect(lines.at("warning", /./).sort()).toEqual([
-    expect.stringMatching(/^\[server: socket\] gave up 1 connections/),
+    expect.stringMatching(/^\[server: socket\] closed 1 connections before/),
     expect.stringMatching(/^\[server: web\] 1 uploaded files were not/),
-    expect.stringMatching(/^\[server: web\] cut 1 connections /),
-    expect.stringMatching(/^\[server: websocket\] gave up 1 connections/),
+    expect.stringMatching(/^\[server: web\] disconnected 1 clients /),
+    expect.stringMatching(/^\[server: websocket\] closed 1 connections before/),
   ]);
 }, 60_000);
 

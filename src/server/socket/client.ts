@@ -11,7 +11,7 @@ import {
   joinTextParams,
 } from "../../connection/verbs";
 import { codeFieldsOf, errorText, HttpError } from "../../errors";
-import { isCutLogged } from "../../log/refusals";
+import { logDisconnect } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
 import { Turn } from "../turn";
@@ -29,7 +29,6 @@ import {
   refuseLength,
   send,
   sendFailure,
-  LINGER_MS,
   Output,
 } from "./output";
 import { LineDecoder, type Decoded, type LineFault } from "./lineDecoder";
@@ -43,6 +42,7 @@ import {
 } from "./protocol";
 import { settings } from "../../config/settings";
 import type { SocketServer } from "./socketServer";
+import { destroyAfter } from "../drain";
 
 /** How long pending requests of a client that has closed its side may take, in ms. */
 const HALF_CLOSED_MS = 1000;
@@ -140,7 +140,7 @@ export class SocketClient implements Holder {
 
   /** The client was disconnected. */
   onCut(reason: string): void {
-    this.logCut(`cut a client that does not read: ${reason}`);
+    this.logDisconnect(`disconnected a client that does not read: ${reason}`);
   }
 
   ping(serverTime: number): void {
@@ -178,11 +178,9 @@ export class SocketClient implements Holder {
     return !connection || endWithin(connection, server.shutdownTimeout());
   }
 
-  /** Disconnect within `LINGER_MS`, even a client that does not read its goodbye. */
+  /** Disconnect within a second, even a client that does not read its goodbye. */
   endLinger(): void {
-    const { socket } = this;
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once("close", () => clearTimeout(timer));
+    destroyAfter(this.socket);
   }
 
   /** End the connection now. */
@@ -527,22 +525,21 @@ export class SocketClient implements Holder {
   }
 
   private refuseProtocol(name: string): undefined {
-    this.logCut(`cut a client that speaks ${name}`);
+    this.logDisconnect(`disconnected a client that speaks ${name}`);
     this.destroy();
   }
 
   /** Without the stored params, the next lines of the client would mean something else. */
   private onParamsRefused(): void {
-    this.logCut(
+    this.logDisconnect(
       "disconnected a client, because the memory of its stored params is needed",
     );
     this.destroy();
   }
 
-  private logCut(message: string): void {
+  private logDisconnect(message: string): void {
     const { server, socket, connection } = this;
-    if (isCutLogged(server.type, socket, "warning"))
-      server.log(message, "warning", { to: connection?.remoteIP });
+    logDisconnect(server, socket, message, { to: connection?.remoteIP });
   }
 
   /** Actions that continue after their client has disconnected still hold their params. */

@@ -3,9 +3,8 @@ import * as net from "node:net";
 import * as tls from "node:tls";
 import { api } from "../../api";
 import type { SocketServerOptions } from "../../config/types";
-import { isCutLogged } from "../../log/refusals";
+import { logDisconnect } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
-import { plainAddress } from "../../utils/addresses";
 import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";
 import {
   admitConnection,
@@ -84,7 +83,11 @@ export class Listener {
     });
     server.on("secureConnection", (socket) => this.introduce(socket));
     server.on("tlsClientError", (error, socket) => {
-      this.logCut(socket, `TLS handshake failed: ${explain(error)}`);
+      logDisconnect(
+        this.events,
+        socket,
+        `TLS handshake failed: ${explain(error)}`,
+      );
       socket.destroy();
     });
   }
@@ -112,7 +115,8 @@ export class Listener {
   private admit(socket: net.Socket): boolean {
     const max = this.events.maxConnections();
     if (max > 0 && this.sockets.size >= max) {
-      this.logCut(
+      logDisconnect(
+        this.events,
         socket,
         `refused a client: there are ${max} already (maxConnections)`,
       );
@@ -126,12 +130,6 @@ export class Listener {
     this.sockets.add(socket);
     socket.once("close", () => this.sockets.delete(socket));
     return true;
-  }
-
-  private logCut(socket: net.Socket, message: string): void {
-    const to = plainAddress(socket.remoteAddress);
-    if (isCutLogged(this.events.type, socket, "warning"))
-      this.events.log(message, "warning", { to });
   }
 }
 

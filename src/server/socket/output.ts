@@ -14,11 +14,10 @@ import { isRefusalLogged } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import { actionReply, encodeMessage, errorReply } from "./protocol";
+import { destroyAfter } from "../drain";
 
 /** How long a client may read nothing while its last bytes are sent, in ms. */
 const END_TIMEOUT_MS = 10_000;
-/** How long a client may take to close its side after the goodbye, in ms. */
-export const LINGER_MS = 1000;
 
 export class Output extends Outbox<string> {
   private isEnded = false;
@@ -87,9 +86,7 @@ export class Output extends Outbox<string> {
     if (socket.destroyed) return;
     const linger = () => {
       socket.resume(); // closing with unread bytes would reset the connection and discard sent bytes
-      const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-      timer.unref();
-      socket.once("close", () => clearTimeout(timer));
+      destroyAfter(socket);
     };
     socket.pause();
     this.watchProgress(Math.min(this.timeout() || Infinity, END_TIMEOUT_MS));

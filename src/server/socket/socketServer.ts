@@ -12,8 +12,7 @@ import { ActionheroError, errorText, toError } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { clientErrorLevel, levelOf } from "../../exposure/errors";
 import { messageForClients } from "../../exposure/json";
-import type { ActionheroLogLevel } from "../../log/log";
-import { isCutLogged } from "../../log/refusals";
+import { logDisconnect } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { Drain } from "../drain";
 import { isSocketServerEnabled, listen } from "../listen";
@@ -138,6 +137,7 @@ export class SocketServer extends Server {
       if (!leaving.has(client)) leaving.set(client, client.leaveForStop());
     };
     const drain = new Drain<SocketClient>({
+      log: (message, level) => this.log(message, level),
       timeoutMs: this.shutdownTimeout(),
       gone: Promise.all(clients.map((client) => client.closed())),
       clients: () => this.clients.values(),
@@ -151,18 +151,13 @@ export class SocketServer extends Server {
       },
     });
     this.drain = drain;
-    const cut = await drain.finish();
+    await drain.finish();
     this.drain = undefined;
-    if (cut > 0)
-      this.log(
-        `cut ${cut} connections that did not finish within ${drain.timeoutMs} ms`,
-        "warning",
-      );
     const inTime = await Promise.all(leaving.values());
     const givenUp = inTime.filter((isInTime) => !isInTime).length;
     if (givenUp > 0)
       this.log(
-        `gave up ${givenUp} connections whose middleware did not end in time`,
+        `closed ${givenUp} connections before their destroy middleware ended`,
         "warning",
       );
     listener.destroySockets(); // those still in their handshake
@@ -314,11 +309,8 @@ export class SocketServer extends Server {
     opened.then(
       (connection) => this.opened(client, connection),
       (error: unknown) => {
-        this.logCut(
-          socket,
-          `cannot open a connection: ${errorText(error)}`,
-          levelOf(error),
-        );
+        const message = `cannot open a connection: ${errorText(error)}`;
+        logDisconnect(this, socket, message, { level: levelOf(error) });
         client.output.end(GOODBYE);
       },
     );
@@ -350,15 +342,7 @@ export class SocketServer extends Server {
     const what =
       error.syscall === "write" ? "socket write error" : "socket error";
     const message = `${what}: ${errorText(error)}`;
-    this.logCut(client.socket, message, clientErrorLevel());
-  }
-
-  private logCut(
-    socket: Socket,
-    message: string,
-    level: ActionheroLogLevel,
-  ): void {
-    if (isCutLogged(this.type, socket, level)) this.log(message, level);
+    logDisconnect(this, client.socket, message, { level: clientErrorLevel() });
   }
 }
 

@@ -1,15 +1,13 @@
 /** Request bodies that the server does not read (RFC 9112 section 9.6). */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { destroyAfter } from "../drain";
 
 /** Up to this many bytes are discarded, so that the connection can be reused; a longer body closes it. */
 const MAX_DISCARDED_BYTES = 64 * 1024;
 
 /** How long a body of unknown length may take to show that it is short, in ms. */
 const MAX_WAIT_MS = 1000;
-
-/** How long a client may read its response before the socket is closed, in ms. */
-const LINGER_MS = 1000;
 
 /** A request, and whether its client was told to send the body (`100 Continue`). */
 export interface Exchange {
@@ -95,12 +93,8 @@ function closeAfterResponse(req: IncomingMessage, res: ServerResponse): void {
   socket.destroySoon = function (this: Socket) {
     if (hasEnded) return;
     hasEnded = true;
-    const close = () => {
-      clearTimeout(timer);
-      this.destroy();
-    };
-    const timer = setTimeout(close, LINGER_MS);
-    this.once("close", () => clearTimeout(timer));
+    const close = () => this.destroy();
+    destroyAfter(this);
     if (req.complete) this.once("finish", close);
     else req.once("end", close);
     this.end();

@@ -8,6 +8,7 @@ import { admitConnection, listen, readCertificateFiles } from "../listen";
 import { watchHandOvers } from "../handOver";
 import { WebResponse } from "./write";
 import type { WebServer } from "./webServer";
+import { destroyAfter } from "../drain";
 
 /**
  * The worker of a cluster stops while others go on to serve: connections that its primary has just handed over, or
@@ -104,8 +105,7 @@ const REFUSAL = [
   BODY,
 ].join("\r\n");
 
-/** How long a refused client may take to read the reason, in ms; and how many may do so at once. */
-const LINGER_MS = 1_000;
+/** How many refused clients at a time may take a second to read the reason. */
 const MAX_LINGERING = 64;
 
 type Listener = (socket: Socket) => void;
@@ -137,12 +137,9 @@ class Refusal {
     // closing a socket with unread bytes would reset it and discard sent bytes
     socket.resume();
     socket.end(REFUSAL);
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+    destroyAfter(socket);
     socket.once("end", () => socket.destroy());
-    socket.once("close", () => {
-      clearTimeout(timer);
-      this.lingering--;
-    });
+    socket.once("close", () => this.lingering--);
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The requests of each TCP connection: which are in progress, which wait, and which are refused, so that one client neither
+ * The requests of each HTTP connection: which are in progress, which wait, and which are refused, so that one client neither
  * fills the memory nor delays the others.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -11,6 +11,7 @@ import { endAfterResponses } from "../handOver";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
 import { joinUnread } from "./chunks";
 import type { WebRequest } from "./webRequest";
+import { destroyAfter } from "../drain";
 
 /** The requests of one connection. Usually there is one at a time, which needs no set. */
 export interface Traffic {
@@ -405,8 +406,7 @@ type Verdict = "serve" | "refuse" | "ignore";
 
 function endSoon(socket: Socket): void {
   stopReading(socket);
-  const timer = setTimeout(() => socket.destroy(), IGNORE_MS).unref();
-  socket.once("close", () => clearTimeout(timer));
+  destroyAfter(socket, IGNORE_MS);
 }
 
 /** Whether nothing more is read from a connection. */

@@ -16,11 +16,10 @@ import { ActionheroError, errorText, type StatusError } from "../../errors";
 import type { HealthApi } from "../../health/health";
 import type { TextParams } from "../../input/field";
 import { messageForClients } from "../../exposure/json";
-import { isCutLogged } from "../../log/refusals";
+import { logDisconnect } from "../../log/refusals";
 import type { MetricsApi } from "../../metrics/types";
 import { overloadedError } from "../../overload/overload";
 import { tracing } from "../../tracing/tracer";
-import { plainAddress } from "../../utils/addresses";
 import { isThenable } from "../../utils/promises";
 import { randomId } from "../../utils/ids";
 import { refuseStream } from "../../action/output";
@@ -122,7 +121,12 @@ export class WebServer extends Server {
   private readonly queues = new RequestQueues({
     begin: (req, res, traffic) => this.begin(req, res, traffic),
     onAbort: (request) => this.end(request),
-    onCut: (socket) => this.logCut(socket),
+    onCut: (socket) =>
+      logDisconnect(
+        this,
+        socket,
+        "disconnected a client that sent too many requests without waiting for responses",
+      ),
     onUnread: (socket, bytes) => this.cutUnread(socket, bytes),
   });
   private drain?: Drain<Socket>;
@@ -190,6 +194,7 @@ export class WebServer extends Server {
     this.socketTable.destroyHandshakes();
     const listeners = this.httpsServer ? [server, this.httpsServer] : [server];
     this.drain = new Drain({
+      log: (message, level) => this.log(message, level),
       timeoutMs: shutdownTimeLeft(),
       gone: Promise.all(listeners.map(stopListening)),
       clients: () => Object.values(this.sockets),
@@ -211,15 +216,10 @@ export class WebServer extends Server {
     const { drain } = this;
     if (!drain) return;
     this.drain = undefined;
-    const cut = await drain.finish();
+    await drain.finish();
     const left = await this.uploadDisk.allRemoved(drain.timeLeft());
     if (left > 0)
       this.log(`${left} uploaded files were not removed in time`, "warning");
-    if (cut > 0)
-      this.log(
-        `cut ${cut} connections that did not finish within ${drain.timeoutMs} ms`,
-        "warning",
-      );
   }
 
   /** Respond with a text or bytes. */
@@ -339,18 +339,6 @@ export class WebServer extends Server {
     } catch (error) {
       respondPlainly(this, res, error);
     }
-  }
-
-  private logCut(socket: Socket): void {
-    const to = plainAddress(socket.remoteAddress);
-    if (isCutLogged(this.type, socket, "warning"))
-      this.log(
-        "disconnected a client that sent too many requests without waiting for responses",
-        "warning",
-        {
-          to,
-        },
-      );
   }
 
   private refuseOneTooMany(res: ServerResponse, traffic: Traffic): void {
@@ -513,12 +501,11 @@ export class WebServer extends Server {
   }
 
   private cutUnread(socket: Socket, bytes: number): void {
-    if (isCutLogged(this.type, socket, "warning"))
-      this.log(
-        `disconnected a client that does not read its responses: ${bytes} bytes wait, and ${ALL_EXCEED}`,
-        "warning",
-        { to: plainAddress(socket.remoteAddress) },
-      );
+    logDisconnect(
+      this,
+      socket,
+      `disconnected a client that does not read its responses: ${bytes} bytes wait, and ${ALL_EXCEED}`,
+    );
     socket.destroy();
   }
 

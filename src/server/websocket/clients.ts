@@ -9,7 +9,7 @@ import { endWithin, type Connection } from "../../connection/connection";
 import { errorText } from "../../errors";
 import { isThenable } from "../../utils/promises";
 import { levelOf } from "../../exposure/errors";
-import { isCutLogged } from "../../log/refusals";
+import { logDisconnect } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import {
   describeJsonLimit,
@@ -136,9 +136,13 @@ export class Clients {
   }
 
   onCut(spark: Spark, { code, reason }: CloseReason): void {
-    const to = spark.address.ip;
-    if (isCutLogged(this.host.type, spark.socket, "warning"))
-      this.host.log(`cutting a client: ${reason}`, "warning", { to, code });
+    const facts = { to: spark.address.ip, code };
+    logDisconnect(
+      this.host,
+      spark.socket,
+      `disconnected a client: ${reason}`,
+      facts,
+    );
     this.leave(spark);
   }
 
@@ -202,8 +206,8 @@ export class Clients {
   ): Connection | undefined | Promise<Connection | undefined> {
     const fail = (error: unknown) => {
       const level = levelOf(error);
-      if (isCutLogged(this.host.type, spark.socket, level))
-        this.host.log(`cannot make a connection: ${errorText(error)}`, level);
+      const message = `cannot make a connection: ${errorText(error)}`;
+      logDisconnect(this.host, spark.socket, message, { level });
       return undefined;
     };
     try {

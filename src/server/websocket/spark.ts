@@ -22,6 +22,7 @@ import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
 import { Turn } from "../turn";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, CloseCode, encode, textFrame } from "./protocol";
+import { destroyAfter } from "../drain";
 
 /** The reason for disconnecting a client; the code is a websocket close code. */
 export interface CloseReason {
@@ -35,9 +36,6 @@ export interface Refusal extends CloseReason {
 }
 
 export type SparkAddress = { ip: string; port: number | string };
-
-/** How long a disconnected client may take to read the reason, in ms. */
-const CUT_MS = 1000;
 
 /** RFC 6455, section 5.5: a control frame has 125 bytes, two of which are the code. */
 const MAX_REASON_BYTES = 123;
@@ -582,8 +580,7 @@ export class SparkSocket extends WebSocket {
     socket.removeAllListeners("data").resume();
     // the compressor may still hold data that precedes the close frame
     if (!isCompressed) socket.end();
-    const timer = setTimeout(() => this.terminate(), CUT_MS).unref();
-    socket.once("close", () => clearTimeout(timer));
+    destroyAfter(socket);
   }
 }
 

@@ -159,6 +159,7 @@ export class WebSocketServer extends Server {
     this.isDraining = true;
     this.heartbeat.stop();
     const drain = new Drain<Spark>({
+      log: (message, level) => this.log(message, level),
       timeoutMs: shutdownTimeLeft(),
       gone: this.clients.allGone(),
       clients: () => this.sparks,
@@ -171,19 +172,13 @@ export class WebSocketServer extends Server {
       isSilent: (spark) => spark.bufferedBytes === 0,
     });
     this.drain = drain;
-    const cut = await drain.finish();
+    await drain.finish();
     this.drain = undefined;
-    if (cut > 0) {
-      this.log(
-        `cut ${cut} clients that did not finish within ${drain.timeoutMs} ms`,
-        "warning",
-      );
-    }
     const leftMs = shutdownTimeLeft();
     const givenUp = await this.clients.allLeft(leftMs);
     if (givenUp > 0) {
       this.log(
-        `gave up ${givenUp} connections whose middleware did not end within ${leftMs} ms`,
+        `closed ${givenUp} connections before their destroy middleware ended`,
         "warning",
       );
     }

@@ -75,7 +75,7 @@ describe("a client that speaks HTTP", () => {
     await peer.ended;
     expect(peer.text).not.toContain("ran");
     expect(log.mock.calls.map(([message]) => message)).toContain(
-      "cut a client that speaks HTTP",
+      "disconnected a client that speaks HTTP",
     );
     await allGone();
   });
@@ -88,7 +88,7 @@ describe("a client that speaks HTTP", () => {
     await peer.ended;
     expect(peer.text).not.toContain("ran");
     expect(log.mock.calls.map(([message]) => message)).toContain(
-      "cut a client that speaks TLS",
+      "disconnected a client that speaks TLS",
     );
   });
 
@@ -332,7 +332,9 @@ describe("a client that reads nothing", () => {
     expect(connection.destroyed).toBe(true);
     expect(most).toBeLessThan(800_000);
     expect(log).toHaveBeenCalledWith(
-      expect.stringMatching(/^cut a client that does not read: \d+ bytes wait/),
+      expect.stringMatching(
+        /^disconnected a client that does not read: \d+ bytes wait/,
+      ),
       "warning",
       { to: "127.0.0.1" },
     );
@@ -436,6 +438,7 @@ describe("a disconnected client", () => {
     expect(log).toHaveBeenCalledWith(
       "cannot open a connection: Error: not today",
       "error",
+      { to: "127.0.0.1" },
     );
   });
 });

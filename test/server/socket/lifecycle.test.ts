@@ -159,7 +159,7 @@ describe("stop", () => {
     await socketServer().stop();
     expect(await peer.next()).toEqual(BYE);
     expect(log).toHaveBeenCalledWith(
-      "cut 1 connections that did not finish within 100 ms",
+      "disconnected 1 clients that did not finish within 100 ms",
       "warning",
     );
   });
@@ -192,7 +192,7 @@ describe("stop", () => {
       expect((await chatRoom.roomStatus(room)).membersCount).toBe(0);
       expect(api.connections.connections).toEqual({});
       expect(log).toHaveBeenCalledWith(
-        "gave up 2 connections whose middleware did not end in time",
+        "closed 2 connections before their destroy middleware ended",
         "warning",
       );
     } finally {

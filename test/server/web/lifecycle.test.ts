@@ -162,7 +162,7 @@ describe("stop", () => {
     await web().stop();
     expect(await answer).toMatchObject({ code: "ECONNRESET" });
     expect(log).toHaveBeenCalledWith(
-      "cut 1 connections that did not finish within 50 ms",
+      "disconnected 1 clients that did not finish within 50 ms",
       "warning",
     );
   });

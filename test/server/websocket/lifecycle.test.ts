@@ -299,7 +299,7 @@ describe("stop", () => {
       for (const client of clients)
         expect((await client.closed).code).toBe(1001);
       expect(log).toHaveBeenCalledWith(
-        "gave up 2 connections whose middleware did not end within 100 ms",
+        "closed 2 connections before their destroy middleware ended",
         "warning",
       );
     } finally {
