@@ -2,7 +2,7 @@ import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
 import { createHealthApi, startHealth, stopHealth } from "../src/health/health";
 
-/** Starts first and stops last: a supervisor hears of the boot and of the stop, too. */
+/** Starts first and stops last: a supervisor hears of the boot and of the stop, too. The process opens `web.healthPort`. */
 export class HealthInitializer extends Initializer {
   constructor() {
     super();
@@ -17,10 +17,10 @@ export class HealthInitializer extends Initializer {
   }
 
   override async start() {
-    await startHealth();
+    startHealth();
   }
 
   override async stop() {
-    await stopHealth();
+    stopHealth();
   }
 }

@@ -9,6 +9,7 @@ import { isKnownServerToken } from "../config/knownSettings";
 import { settings } from "../config/settings";
 import { switchContext } from "../context/context";
 import { ActionheroError, toError } from "../errors";
+import { closeHealth, openHealth } from "../health/health";
 import { reportError, wasReported } from "../log/exceptions";
 import { log } from "../log/log";
 import { beginBoot, endBoot, failBoot } from "../server/booting";
@@ -248,7 +249,7 @@ export class Process {
 
   private async runStart(): Promise<void> {
     await this.stopPromise;
-    await this.initialize();
+    await this.initializeServer();
     this.state = "starting";
     writePidFile();
     api.running = true;
@@ -276,6 +277,19 @@ export class Process {
     );
   }
 
+  /** Supervisors can probe a server, unlike a command, while its `initialize` functions run. */
+  private async initializeServer(): Promise<void> {
+    await openHealth().catch((error: unknown) =>
+      this.fatalError(toError(error), "start"),
+    );
+    try {
+      await this.initialize();
+    } catch (error) {
+      await closeHealth();
+      throw error;
+    }
+  }
+
   /** Run every `stop`, also of initializers that were not started, so that a failed boot leaves nothing open. */
   private async abandonStart(error: Error): Promise<void> {
     this.stopReasons = [error.message];
@@ -284,7 +298,7 @@ export class Process {
     await this.runStoppers().catch((stopError: unknown) =>
       reportError(toError(stopError), "initializer", "stop"),
     );
-    this.endStop();
+    await this.endStop();
     endBoot();
     await this.fatalError(error, "start");
   }
@@ -317,10 +331,10 @@ export class Process {
     try {
       await this.runStoppers();
     } catch (error) {
-      this.endStop();
+      await this.endStop();
       await this.fatalError(toError(error), "stop");
     }
-    this.endStop();
+    await this.endStop();
   }
 
   /** Every part is stopped even if an earlier one fails; the first failure is thrown at the end. */
@@ -337,7 +351,8 @@ export class Process {
     if (failure !== undefined) throw failure as Error;
   }
 
-  private endStop(): void {
+  private async endStop(): Promise<void> {
+    await closeHealth();
     removePidFile();
     this.stoppingSince = undefined;
     this.initializers = {};

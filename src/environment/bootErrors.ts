@@ -90,7 +90,8 @@ function placeOf(error: Failure): string {
 /** @param variable the environment variable to correct */
 function remedyOf(error: Failure, variable: string | undefined): string {
   const { server, loading, type, remedy } = error.data ?? {};
-  if (server !== undefined) return remedyOfPort(error, server);
+  if (server !== undefined || error.code === "AH_SERVER_START")
+    return remedyOfPort(error, server);
   if (variable !== undefined) return `correct ${variable}; ${DEBUG_HINT}`;
   if (remedy !== undefined) return remedy;
   if (error.code === "AH_REDIS_CONNECT")
@@ -106,7 +107,7 @@ const EXAMPLES: Partial<Record<string, string>> = {
   socket: ": SOCKET_PORT=5001 npm start",
 };
 
-function remedyOfPort(error: Failure, server: string): string {
+function remedyOfPort(error: Failure, server = ""): string {
   switch (causeOf(error)) {
     case "EADDRINUSE":
       return `stop the program that has this port, or choose another one${EXAMPLES[server] ?? ""}`;

@@ -61,19 +61,21 @@ let pulse: Pulse | undefined;
 let listener: Server | undefined;
 
 /**
- * Begin to respond, on `web.healthPort` if it is set, else on the web server's port.
+ * Before anything else of a server's boot: listen on `web.healthPort`, if it is set.
  * @throws ActionheroError AH_SERVER_START when that port is taken
  */
-export async function startHealth(): Promise<void> {
+export async function openHealth(): Promise<void> {
   if (!settings().health.enabled) return;
-  pulse = new Pulse();
+  pulse ??= new Pulse();
   const { healthPort: port, bindIP } = settings().web;
-  if (port === undefined) {
-    api.health.answer = respond;
-    return;
-  }
+  if (port === undefined) return;
   listener = await startPlainServer(
-    { purpose: "health checks", port, host: bindIP ?? undefined },
+    {
+      purpose: "health checks",
+      config: "web",
+      port,
+      host: bindIP ?? undefined,
+    },
     (req, res) => {
       if (!respond(req, res)) res.writeHead(404, HEAD).end("{}");
     },
@@ -81,10 +83,21 @@ export async function startHealth(): Promise<void> {
   log(`health checks @ ${bindIP ?? "::"}:${port}`, "notice");
 }
 
-export async function stopHealth(): Promise<void> {
+/** Without `web.healthPort`, the web server's port responds as soon as it listens. */
+export function startHealth(): void {
+  const { enabled } = settings().health;
+  if (enabled && settings().web.healthPort === undefined)
+    api.health.answer = respond;
+}
+
+export function stopHealth(): void {
+  delete api.health.answer;
+}
+
+/** After everything else of a server's stop, or of a boot that failed. */
+export async function closeHealth(): Promise<void> {
   pulse?.stop();
   pulse = undefined;
-  delete api.health.answer;
   const open = listener;
   listener = undefined;
   await stopPlainServer(open);
@@ -135,18 +148,22 @@ function live(): Report {
 /** The state of the process is never cached: a stop is known at once. */
 async function ready(): Promise<Report> {
   const state = stateOf();
+  if (state === "covered")
+    return { isGood: true, body: { status: "ready", checks: {} } };
   if (state !== "running") return { isGood: false, body: { status: state } };
   const { isReady, results } = await api.health.checks.run();
   const now = stateOf();
-  const isGood = isReady && now === "running";
-  const status = isGood ? "ready" : now === "running" ? "failing" : now;
-  return { isGood, body: { status, checks: results } };
+  if (now !== "running" && now !== "covered")
+    return { isGood: false, body: { status: now, checks: results } };
+  const status = isReady ? "ready" : "failing";
+  return { isGood: isReady, body: { status, checks: results } };
 }
 
 /** The `Process` of this process, whose module is in a higher layer. */
 interface Lifecycle {
   started: boolean;
-  running: boolean;
+  shuttingDown: boolean;
+  stopped: boolean;
   isDraining: boolean;
   othersServe: boolean;
 }
@@ -155,12 +172,16 @@ function lifecycle(): Lifecycle | undefined {
   return (api as { process?: Lifecycle }).process;
 }
 
-function stateOf(): "starting" | "running" | "stopping" {
+/**
+ * "covered": this process does not serve, but the other workers of its cluster do. A probe asks their common port, and
+ * checks need what only a process that has started has.
+ */
+function stateOf(): "starting" | "running" | "covered" | "stopping" {
   const process = lifecycle();
   if (process === undefined || process.isDraining) return "stopping";
-  // a probe asks the port, which the other workers of the cluster serve
-  if (process.started || process.othersServe) return "running";
-  return process.running ? "starting" : "stopping";
+  if (process.started) return "running";
+  if (process.othersServe) return "covered";
+  return process.shuttingDown || process.stopped ? "stopping" : "starting";
 }
 
 function send(
@@ -175,7 +196,7 @@ function send(
     "content-length": Buffer.byteLength(text),
   };
   if (!isGood) head["retry-after"] = "1";
-  if (lifecycle()?.running === false) head.connection = "close";
+  if (lifecycle()?.shuttingDown) head.connection = "close";
   res.writeHead(isGood ? 200 : 503, head);
   res.end(method === "HEAD" ? undefined : text);
 }

@@ -114,7 +114,13 @@ async function startListener(): Promise<void> {
   const { port, bindIP: host } = settings().metrics;
   if (port === undefined) return;
   listener = await startPlainServer(
-    { purpose: "metrics", port, host, findsPort: cluster.isWorker },
+    {
+      purpose: "metrics",
+      config: "metrics",
+      port,
+      host,
+      findsPort: cluster.isWorker,
+    },
     (req, res) => void respond(req, res),
   );
   const address = listener.address();

@@ -19,6 +19,8 @@ const MAX_PORTS = 64;
 export interface PlainServerOptions {
   /** Its purpose, for the error message. */
   purpose: string;
+  /** The namespace of the configuration that has the port. */
+  config: string;
   port: number;
   /** Default: all addresses. */
   host?: string;
@@ -40,7 +42,7 @@ export async function startPlainServer(
     listener,
   );
   server.maxConnections = MAX_CONNECTIONS;
-  const { findsPort = false, purpose, host } = options;
+  const { findsPort = false, purpose, config, host } = options;
   for (let { port } = options; ; port++) {
     try {
       await listen(server, { port, host, exclusive: findsPort });
@@ -49,11 +51,12 @@ export async function startPlainServer(
       const { code } = cause as NodeJS.ErrnoException;
       const isLast = port >= options.port + MAX_PORTS - 1;
       if (findsPort && code === "EADDRINUSE" && !isLast) continue;
-      throw new ActionheroError(
+      const error = new ActionheroError(
         "AH_SERVER_START",
         `cannot listen for ${purpose} @ ${host ?? "::"}:${port} => ${String(cause)}`,
         { cause },
       );
+      throw Object.assign(error, { data: { config } });
     }
   }
 }

@@ -532,7 +532,12 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
   });
 
   test("a port that is taken is an error with its name, and processes of a cluster take the next one", async () => {
-    const options = { purpose: "metrics", port, host: "127.0.0.1" };
+    const options = {
+      purpose: "metrics",
+      config: "metrics",
+      port,
+      host: "127.0.0.1",
+    };
     await expect(startPlainServer(options, () => undefined)).rejects.toThrow(
       `cannot listen for metrics @ 127.0.0.1:${port}`,
     );
