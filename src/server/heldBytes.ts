@@ -1,7 +1,11 @@
 /** A common limit of client data in memory: bodies, messages, lines and their params. */
 import { settings } from "../config/settings";
 import { log } from "../log/log";
-import { SlowClients, type SlowClient } from "./slowClients";
+import {
+  SlowClients,
+  STALLED_SENDER_MS,
+  type SlowClient,
+} from "./slowClients";
 
 /** Requests and connections that hold at most this many bytes are small: they pass while large ones fill the limit. */
 export const FREE_BYTES = 16 * 1024;
@@ -20,8 +24,8 @@ class HeldBytes {
   /** Of all others. They have the same limit of their own: many of them fill the memory, too. */
   small = 0;
   /** Holders of a body or message that the client has not sent completely. */
-  private readonly slowLarge = new SlowClients();
-  private readonly slowSmall = new SlowClients();
+  private readonly slowLarge = new SlowClients(STALLED_SENDER_MS);
+  private readonly slowSmall = new SlowClients(STALLED_SENDER_MS);
   private refused = 0;
   private silentUntil = 0;
 
@@ -166,7 +170,7 @@ export class ByteShare implements SlowClient {
     if (this.isReleased) return false;
     const wanted = this.held + bytes;
     if (heldBytes.hasRoom(this.held, wanted)) return true;
-    if (!heldBytes.slowOf(wanted).isEmpty) return true;
+    if (heldBytes.slowOf(wanted).count > 0) return true;
     heldBytes.refuse();
     return false;
   }

@@ -2,7 +2,11 @@
 import type { Socket } from "node:net";
 import { FREE_BYTES } from "./heldBytes";
 import { settings } from "../config/settings";
-import { SlowClients, type SlowClient } from "./slowClients";
+import {
+  SlowClients,
+  STALLED_READER_MS,
+  type SlowClient,
+} from "./slowClients";
 
 /** While more bytes than this wait for a client, its next requests are not read. */
 export const HIGH_WATER_BYTES = 1024 * 1024;
@@ -181,7 +185,7 @@ export const ALL_EXCEED = "those of all clients exceed general.maxUnreadBytes";
 
 /** The waiting output of all clients. */
 class UnreadBytes {
-  private readonly slow = new SlowClients();
+  private readonly slow = new SlowClients(STALLED_READER_MS);
   private total = 0;
 
   get count(): number {

@@ -4,18 +4,25 @@
  */
 import { networkOf } from "../utils/addresses";
 
-/** A client that has made no progress for so long goes before all others, in ms. */
-const STALLED_MS = 5_000;
-
 /** The interval at which the progress of all is measured, and the shortest one when it is asked for, in ms. */
 const MEASURE_MS = 1_000;
 const MIN_MEASURE_MS = 100;
 
-/** A client makes progress when it sends this fraction of the bytes held for it, and at least this many bytes. */
+/** A client makes progress when it sends or reads this fraction of what is kept for it, within these limits in bytes. */
 const PROGRESS_PART = 1 / 16;
 const MIN_PROGRESS_BYTES = 16 * 1024;
+const MAX_PROGRESS_BYTES = 256 * 1024;
 
-/** An address whose clients have more than this part of the limit goes before others. */
+/** For what clients send: without progress for so long, they have stalled, in ms. */
+export const STALLED_SENDER_MS = 5_000;
+
+/**
+ * The same for what they read. The system takes output in bursts, of up to a third of a buffer of 4 MiB: of a client that reads
+ * 60 KB/s there is no progress for 18 s.
+ */
+export const STALLED_READER_MS = 30_000;
+
+/** An address whose clients have more than this part of the limit gives way to all others. */
 const ADDRESS_PART = 1 / 4;
 
 export interface SlowClient {
@@ -35,6 +42,8 @@ interface Mark {
   time: number;
   /** Undefined until it is measured. */
   network: string | undefined;
+  /** Its size when it was measured. */
+  size: number;
   /** It has made progress since it was added. */
   hasMoved: boolean;
 }
@@ -48,8 +57,11 @@ export class SlowClients {
   /** The network with most bytes, when it was measured. */
   private largest: { network: string; bytes: number } | undefined;
 
-  get isEmpty(): boolean {
-    return this.marks.size === 0;
+  /** @param stalledMs a client without progress for so long goes before those of its network that make some */
+  constructor(private readonly stalledMs: number) {}
+
+  get count(): number {
+    return this.marks.size;
   }
 
   add(client: SlowClient): void {
@@ -58,31 +70,34 @@ export class SlowClients {
       progress: client.progress(),
       time: performance.now(),
       network: undefined,
+      size: 0,
       hasMoved: false,
     });
     this.timer ??= setInterval(() => this.onTimer(), MEASURE_MS).unref();
   }
 
   delete(client: SlowClient): void {
+    const mark = this.marks.get(client);
+    if (mark === undefined) return;
     this.marks.delete(client);
-  }
-
-  /** The client to disconnect because all together exceed the limit. */
-  slowest(limit: number): SlowClient | undefined {
-    this.measure();
-    const large = this.networkToRelieve(limit);
-    return (
-      this.stalled() ??
-      this.firstOf(large, ({ hasMoved }) => !hasMoved) ??
-      this.firstOf(large, () => true) ??
-      this.first(({ hasMoved }) => !hasMoved) ??
-      this.first(() => true)
-    );
+    const { largest } = this;
+    if (largest && largest.network === mark.network)
+      largest.bytes -= mark.size;
   }
 
   /**
-   * The client to disconnect so that another one gets its place: it makes no progress, or its address has much more than
-   * others. Undefined if there is no such client.
+   * The client to disconnect because all together exceed the limit: of the address that has a large part of it, if there
+   * is one.
+   */
+  slowest(limit: number): SlowClient | undefined {
+    this.measure();
+    const large = this.networkToRelieve(limit);
+    return this.slowestOf(large) ?? this.slowestOf(undefined);
+  }
+
+  /**
+   * The client to disconnect so that another one gets its place: of the address that has a large part of the limit; else
+   * one that makes no progress. A client of such an address can take the place of its own only.
    */
   slowerThan(
     candidate: Pick<SlowClient, "address">,
@@ -90,37 +105,35 @@ export class SlowClients {
   ): SlowClient | undefined {
     this.measure();
     const large = this.networkToRelieve(limit);
-    return (
-      this.stalled(candidate) ??
-      (large === networkFor(candidate)
-        ? undefined
-        : this.firstOf(large, () => true))
+    if (large !== undefined && large !== networkFor(candidate))
+      return this.slowestOf(large);
+    return this.first(
+      large,
+      (mark, client) => client !== candidate && this.isStalled(mark),
     );
   }
 
-  private stalled(
-    except?: Pick<SlowClient, "address">,
+  /** @param network undefined for all */
+  private slowestOf(network: string | undefined): SlowClient | undefined {
+    return (
+      this.first(network, (mark) => !mark.hasMoved || this.isStalled(mark)) ??
+      this.first(network, () => true)
+    );
+  }
+
+  private first(
+    network: string | undefined,
+    matches: (mark: Mark, client: SlowClient) => boolean,
   ): SlowClient | undefined {
-    const latest = performance.now() - STALLED_MS;
-    for (const [client, { time }] of this.marks) {
-      if (client === except) continue;
-      return time <= latest ? client : undefined;
+    for (const [client, mark] of this.marks) {
+      const isIn = network === undefined || mark.network === network;
+      if (isIn && matches(mark, client)) return client;
     }
     return undefined;
   }
 
-  /** @param large undefined for no network */
-  private firstOf(
-    large: string | undefined,
-    matches: (mark: Mark) => boolean,
-  ): SlowClient | undefined {
-    if (large === undefined) return undefined;
-    return this.first((mark) => mark.network === large && matches(mark));
-  }
-
-  private first(matches: (mark: Mark) => boolean): SlowClient | undefined {
-    for (const [client, mark] of this.marks) if (matches(mark)) return client;
-    return undefined;
+  private isStalled({ time }: Mark): boolean {
+    return time <= performance.now() - this.stalledMs;
   }
 
   /** The network whose clients have a large part of the limit. */
@@ -145,16 +158,27 @@ export class SlowClients {
       const { size } = client;
       const network = (mark.network ??= networkFor(client));
       networks.set(network, (networks.get(network) ?? 0) + size);
+      mark.size = size;
       const progress = client.progress();
-      const needed = Math.max(MIN_PROGRESS_BYTES, size * PROGRESS_PART);
-      if (progress - mark.progress < needed) continue;
+      if (progress - mark.progress < neededProgress(size)) continue;
       this.marks.delete(client);
-      this.marks.set(client, { network, progress, time: now, hasMoved: true });
+      this.marks.set(client, {
+        network,
+        size,
+        progress,
+        time: now,
+        hasMoved: true,
+      });
     }
     this.largest = undefined;
     for (const [network, bytes] of networks)
       if (bytes > (this.largest?.bytes ?? 0)) this.largest = { network, bytes };
   }
+}
+
+function neededProgress(size: number): number {
+  const part = Math.max(MIN_PROGRESS_BYTES, size * PROGRESS_PART);
+  return Math.min(part, MAX_PROGRESS_BYTES);
 }
 
 /** The network of a client's address; all clients of unix sockets are in one. */

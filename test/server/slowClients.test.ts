@@ -150,6 +150,18 @@ describe("a client that sends nothing for seconds is refused when another needs 
     });
   });
 
+  test("a second line over TCP of the same client", async () => {
+    const peer = await SocketPeer.connect();
+    await peer.next();
+    for (let i = 0; i < 2; i++) {
+      peer.socket.write(LARGE);
+      await until(() => totalHeldBytes() >= LARGE.length);
+      await stall();
+      expect((await postLarge()).status).toBe(200);
+      expect(await peer.ask("")).toMatchObject({ error: expect.any(String) });
+    }
+  });
+
   test("the params of an idle client of TCP", async () => {
     const peer = await SocketPeer.connect();
     await peer.next();
@@ -301,6 +313,15 @@ describe("an address with more than a quarter of the limit", () => {
     holding("2.2.2.2", 20 * KIB);
     holding("3.3.3.3", 20 * KIB);
     expect(holding("4.4.4.4", 20 * KIB)).toBe(true);
+    expect(refused).toEqual(["1.1.1.1"]);
+    expect(holding("1.1.1.1", 20 * KIB)).toBe(false);
+  });
+
+  test("gives way before a slow client of another address", () => {
+    holding("2.2.2.2", 20 * KIB);
+    pass(5_000);
+    for (let i = 0; i < 9; i++) holding("1.1.1.1", 20 * KIB);
+    expect(holding("3.3.3.3", 20 * KIB)).toBe(true);
     expect(refused).toEqual(["1.1.1.1"]);
     expect(holding("1.1.1.1", 20 * KIB)).toBe(false);
   });

@@ -239,7 +239,7 @@ describe("the count", () => {
       pass(1_000);
       waiting("second").release();
       expect(cut).toEqual(["idle"]);
-      pass(5_000);
+      pass(30_000);
       waiting("third");
       waiting("fourth");
       expect(cut).toEqual(["idle", "stalled"]);
@@ -251,6 +251,31 @@ describe("the count", () => {
       dripping.reads(FREE_BYTES - 1);
       waiting("last");
       expect(cut).toEqual(["dripping"]);
+    });
+
+    test("one that reads slowly stays while another address has most of it", () => {
+      config.general.maxUnreadBytes = 16 * FREE_BYTES;
+      const slow = waiting("slow", "2.2.2.2");
+      for (const name of ["a", "b", "c"]) waiting(name, "3.3.3.3");
+      // the system takes its output in bursts
+      for (let i = 0; i < 4; i++) {
+        pass(20_000);
+        slow.reads(FREE_BYTES);
+        waiting(`of round ${i}`, "3.3.3.3");
+      }
+      expect(cut).not.toContain("slow");
+      expect(cut.length).toBeGreaterThan(3);
+    });
+
+    test("one that has read seconds ago is not idle", () => {
+      const reader = waiting("reader");
+      waiting("idle");
+      reader.reads(FREE_BYTES);
+      pass(1_000);
+      waiting("second");
+      pass(20_000);
+      waiting("third");
+      expect(cut).toEqual(["idle", "second"]);
     });
 
     test("one of the address with most of it goes before those of others", () => {

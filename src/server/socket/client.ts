@@ -99,7 +99,7 @@ export class SocketClient implements Holder {
     readonly socket: Socket,
   ) {
     this.output = new Output(socket, this);
-    this.unfinished.expectMore(() => this.decoder.dropLine());
+    this.expectLines();
     this.stored.expectMore(() => this.onParamsRefused());
   }
 
@@ -232,6 +232,14 @@ export class SocketClient implements Holder {
     this.line = isTaken ? line : DROPPED;
     this.countInput();
     return line !== undefined;
+  }
+
+  /** A line that is dropped because the client is slow is not the last one. */
+  private expectLines(): void {
+    this.unfinished.expectMore(() => {
+      this.decoder.dropLine();
+      this.expectLines();
+    });
   }
 
   /** Forget the lines that have been received. */

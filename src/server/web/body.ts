@@ -196,6 +196,7 @@ function prepareFiles(
 ) {
   const { req, config } = request;
   const encoding = requestEncoding(req);
+  const fileRules = rules();
   askForBody(request, limit);
   const keep = keeper(request, limit.bytes);
   if (keep) req.on("data", keep);
@@ -215,7 +216,7 @@ function prepareFiles(
     options: config.formOptions,
     maxParams: config.maxParams,
     fieldOf: config.formBrackets ? fieldNameOf : asItIs,
-    rules: rules(),
+    rules: fileRules,
     temporaryFiles,
     source,
     end: () => {

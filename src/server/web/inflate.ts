@@ -4,6 +4,11 @@ import { Transform, type Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { Slots } from "../../utils/promises";
 import { BodyError } from "./bodyError";
+import {
+  SlowClients,
+  STALLED_SENDER_MS,
+  type SlowClient,
+} from "../slowClients";
 import { joined } from "./chunks";
 import type { WebRequest } from "./webRequest";
 
@@ -25,6 +30,7 @@ const MAX_RATIO = 100;
  * trees; the others 45 KB. The sender decides, with fourteen bytes.
  */
 const SMALL_DECODER_BYTES = 64 * 1024;
+const BROTLI_DECODER_BYTES = 17 * 1024 * 1024;
 
 /** The maximum of bodies inflated at once, per encoding; bodies that have arrived completely are queued. */
 const TURNS: Record<RequestEncoding, Slots> = {
@@ -32,9 +38,6 @@ const TURNS: Record<RequestEncoding, Slots> = {
   deflate: new Slots(16),
   br: new Slots(2),
 };
-
-/** Uploads in brotli that are inflated while they arrive: clients decide how long that takes, so further ones are refused. */
-const UPLOADS = new Slots(2);
 
 /**
  * @returns undefined for a body without an encoding
@@ -113,10 +116,10 @@ export function inflating(
   request: WebRequest,
   encoding: RequestEncoding,
 ): Readable {
-  if (encoding !== "br") request.reserve(SMALL_DECODER_BYTES);
-  else if (!UPLOADS.takeNow()) throw BodyError.noDecoder();
+  const upload = encoding === "br" ? new BrotliUpload(request) : undefined;
+  if (upload) makeRoomFor(upload);
+  else request.reserve(SMALL_DECODER_BYTES);
   const inflater = streamFor(encoding);
-  if (encoding === "br") inflater.once("close", () => UPLOADS.release());
   const source = joined(request.req);
   let received = 0;
   let inflated = 0;
@@ -135,6 +138,11 @@ export function inflating(
       done(error);
     },
   });
+  if (upload) {
+    brotliUploads.add(upload);
+    upload.refuse = () => meter.destroy(BodyError.noDecoder());
+    meter.once("close", () => brotliUploads.delete(upload));
+  }
   meter.on("error", () => undefined); // the reader may have refused the request before it listens
   inflater.once("error", (error) => meter.destroy(BodyError.malformed(error)));
   source.once("error", (error) => meter.destroy(error));
@@ -149,4 +157,42 @@ function streamFor(
   if (encoding === "gzip") return zlib.createGunzip();
   if (encoding === "deflate") return zlib.createInflate();
   return zlib.createBrotliDecompress();
+}
+
+// --- Uploads in brotli that are inflated while they arrive: clients decide how long that takes.
+
+/** Further uploads are refused, unless one of these is slow. */
+const MAX_BROTLI_UPLOADS = 2;
+
+/** A client with more than one decoder gives way to others. */
+const FAIR_LIMIT = 4 * BROTLI_DECODER_BYTES;
+
+class BrotliUpload implements SlowClient {
+  readonly size = BROTLI_DECODER_BYTES;
+  refuse: () => void = () => undefined;
+
+  constructor(private readonly request: WebRequest) {}
+
+  get address(): string | undefined {
+    return this.request.clientAddress;
+  }
+
+  progress(): number {
+    return this.request.bytesRead;
+  }
+
+  disconnect(): void {
+    brotliUploads.delete(this);
+    this.refuse();
+  }
+}
+
+const brotliUploads = new SlowClients(STALLED_SENDER_MS);
+
+/** @throws BodyError 503 */
+function makeRoomFor(upload: BrotliUpload): void {
+  if (brotliUploads.count < MAX_BROTLI_UPLOADS) return;
+  const slower = brotliUploads.slowerThan(upload, FAIR_LIMIT);
+  if (!slower) throw BodyError.noDecoder();
+  slower.disconnect();
 }

@@ -11,7 +11,11 @@ import { log } from "../../log/log";
 import { isRunning } from "../../environment/env";
 import { waitAtMost } from "../../utils/promises";
 import type { Holder } from "../heldBytes";
-import { SlowClients, type SlowClient } from "../slowClients";
+import {
+  SlowClients,
+  STALLED_SENDER_MS,
+  type SlowClient,
+} from "../slowClients";
 import { BodyError } from "./bodyError";
 
 /** System errors for a full disk, which are not errors of the request or the server. */
@@ -23,7 +27,7 @@ export class UploadDisk {
   private readonly waiting: (() => void)[] = [];
   private readonly files = new Set<string>();
   /** Uploads in progress. */
-  private readonly uploads = new SlowClients();
+  private readonly uploads = new SlowClients(STALLED_SENDER_MS);
   private onEmpty: (() => void) | undefined;
 
   /** Bytes of the temporary files that are not removed yet. */

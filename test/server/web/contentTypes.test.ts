@@ -1,8 +1,10 @@
 /** What a body is taken for, by its type, charset and encoding; and brackets in the names of forms. */
+import { once } from "node:events";
 import * as zlib from "node:zlib";
 import * as http from "node:http";
 import type { OutgoingHttpHeaders } from "node:http";
 import { addActions, startWebApp, type WebApp } from "../../support/webApp";
+import { pass } from "../../support/clock";
 import { until } from "../../support/until";
 import { config } from "../../../src/index";
 import { restoreConfig } from "../../support/withConfig";
@@ -305,8 +307,10 @@ describe("bodies that are inflated at once", () => {
     },
   );
 
-  const begin = () => {
+  const begin = (localAddress = "127.0.0.1") => {
     const request = http.request({
+      host: "127.0.0.1",
+      localAddress,
       port: app.port,
       path: "/api/take",
       method: "POST",
@@ -336,6 +340,47 @@ describe("bodies that are inflated at once", () => {
     await until(() => decoders.open === 1);
     expect((await send(FORM, whole, br)).status).toBe(200);
     slow[1].destroy();
+  });
+
+  test("an upload in brotli that stalls gives way to another", async () => {
+    const slow = [begin(), begin()];
+    const [response] = await Promise.all([
+      once(slow[0], "response"),
+      (async () => {
+        await until(() => decoders.open === 2);
+        pass(5_000);
+        const whole = zlib.brotliCompressSync(form("x"));
+        expect((await send(FORM, whole, br)).status).toBe(200);
+      })(),
+    ]);
+    expect(response[0].statusCode).toBe(503);
+    await until(() => decoders.open === 1);
+    slow[1].destroy();
+  });
+
+  test("two uploads in brotli of one address give way to that of another", async () => {
+    const slow = [begin("127.0.0.2"), begin("127.0.0.2")];
+    await until(() => decoders.open === 2);
+    pass(1_000); // so that they are measured
+    const whole = zlib.brotliCompressSync(form("x"));
+    expect((await send(FORM, whole, br)).status).toBe(200);
+    await until(() => decoders.open === 1);
+    for (const request of slow) request.destroy();
+  });
+
+  test("a query that cannot be parsed leaves no decoder of an upload", async () => {
+    const whole = zlib.brotliCompressSync(form("x"));
+    config.web.queryParseOptions = { depth: 1, strictDepth: true };
+    for (let i = 0; i < 3; i++) {
+      const { status } = await app.ask("/api?action=take&a[b][c][d]=1", {
+        method: "POST",
+        headers: { "Content-Type": FORM, ...br },
+        body: whole,
+      });
+      expect(status).not.toBe(200);
+    }
+    config.web.queryParseOptions = {};
+    expect((await send(FORM, whole, br)).status).toBe(200);
   });
 });
 
