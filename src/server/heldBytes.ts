@@ -1,11 +1,7 @@
 /** A common limit of client data in memory: bodies, messages, lines and their params. */
 import { settings } from "../config/settings";
 import { log } from "../log/log";
-import {
-  SlowClients,
-  STALLED_SENDER_MS,
-  type SlowClient,
-} from "./slowClients";
+import { SlowClients, STALLED_SENDER_MS, type SlowClient } from "./slowClients";
 
 /** Requests and connections that hold at most this many bytes are small: they pass while large ones fill the limit. */
 export const FREE_BYTES = 16 * 1024;

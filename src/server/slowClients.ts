@@ -81,8 +81,7 @@ export class SlowClients {
     if (mark === undefined) return;
     this.marks.delete(client);
     const { largest } = this;
-    if (largest && largest.network === mark.network)
-      largest.bytes -= mark.size;
+    if (largest && largest.network === mark.network) largest.bytes -= mark.size;
   }
 
   /**
