@@ -11,13 +11,15 @@ import {
   requireDatabase,
   shareTimeouts,
 } from "./commands";
+import { ConnectionLog, noteRefusal, noteWriteAccepted } from "./outages";
 import {
   addressOf,
-  ConnectionLog,
-  noteRefusal,
-  noteWriteAccepted,
-} from "./outages";
-import { disconnect, isCluster, isEmbedded, clusterOf, reopen } from "./engine";
+  disconnect,
+  isCluster,
+  isEmbedded,
+  clusterOf,
+  reopen,
+} from "./engine";
 import { boundSentinels, followFailover, tryToWrite } from "./failover";
 import { ActionheroError, isRedisAway, toError } from "../errors";
 import * as path from "node:path";

@@ -162,8 +162,11 @@ const MIN_LIMIT = 64;
  * recalled.
  */
 export function shareTimeouts(client: Redis): void {
-  const deadlines = new Deadlines();
+  const deadlines = new Deadlines(client);
+  deadlinesOf.set(client, deadlines);
   client.on("end", () => deadlines.clear());
+  client.on("close", () => deadlines.connectionLost());
+  client.on("ready", () => deadlines.connected());
   // ioredis calls it for a command that has a timeout
   const setTimeout = function (this: Command, ms: number) {
     deadlines.add(this, ms);
@@ -171,6 +174,10 @@ export function shareTimeouts(client: Redis): void {
   const send = client.sendCommand.bind(client);
   client.sendCommand = (command, stream) => {
     if (deadlines.isGivenUp(command)) return command.promise;
+    if (deadlines.refuses(command, stream)) {
+      command.reject(commandTimedOut());
+      return command.promise;
+    }
     // another version of ioredis may not expose which commands are complete
     if (command.isResolved === false) command.setTimeout = setTimeout;
     return send(command, stream);
@@ -186,9 +193,69 @@ interface Deadline {
 class Deadlines {
   /** Commands that timed out; empty on most connections. */
   private givenUp?: WeakSet<Command>;
+  /** The server of `refuseWhileAway`. */
+  private server?: WatchedServer;
+  /** When the connection was lost, in ms since the process began; undefined while there is one. */
+  private lostSince: number | undefined;
+  /** A command has timed out, and no connection was opened since. */
+  private isSilent = false;
   private pending: Deadline[] = [];
   private limit = MIN_LIMIT;
   private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly client: Redis) {}
+
+  connectionLost(): void {
+    this.lostSince ??= performance.now();
+    if (this.server) this.server.isSuspect = true;
+  }
+
+  connected(): void {
+    this.lostSince = undefined;
+    this.isSilent = false;
+  }
+
+  get isLost(): boolean {
+    return this.lostSince !== undefined;
+  }
+
+  watch(server: WatchedServer | undefined): void {
+    this.server = server;
+  }
+
+  /** Whether a command is not sent. All commands of a pipeline are treated alike, because it is sent as a whole. */
+  refuses({ name }: Command, stream: unknown): boolean {
+    const { server } = this;
+    if (server === undefined || !server.isSuspect) return false;
+    if (stream === undefined && PROBES.has(name)) return false;
+    return server.isAway(this);
+  }
+
+  /** Whether the server has not responded on this connection for the timeout of a command. */
+  isAway(): boolean {
+    const { client, lostSince } = this;
+    if (client.status === "ready") return this.isGivenUpFirst();
+    if (this.isSilent) return true;
+    return (
+      lostSince !== undefined &&
+      performance.now() - lostSince >= timeoutOf(client)
+    );
+  }
+
+  /** Whether a command waits for its reply for some time. */
+  isWaiting(): boolean {
+    const oldest = this.pending.find(({ command }) => !command.isResolved);
+    if (oldest === undefined) return false;
+    const leftMs = oldest.due - performance.now();
+    return timeoutOf(this.client) - leftMs >= WAITING_MS;
+  }
+
+  /** Replies come in the order of the commands: the server is silent while the first one has timed out. */
+  private isGivenUpFirst(): boolean {
+    const { commandQueue } = this.client as { commandQueue?: CommandQueue };
+    const first = commandQueue?.peekFront?.()?.command;
+    return first !== undefined && this.isGivenUp(first);
+  }
 
   add(command: Command, ms: number): void {
     this.pending.push({ command, due: performance.now() + ms });
@@ -201,6 +268,7 @@ class Deadlines {
   }
 
   clear(): void {
+    this.connected();
     clearTimeout(this.timer);
     this.timer = undefined;
     this.pending = [];
@@ -218,6 +286,7 @@ class Deadlines {
         this.givenUp ??= new WeakSet();
         this.givenUp.add(command);
         command.reject(commandTimedOut());
+        command.resolve = () => this.connected(); // its late reply
         continue;
       }
       left.push(deadline);
@@ -225,6 +294,15 @@ class Deadlines {
     }
     this.keep(left);
     if (next < Infinity) this.wake(next - now);
+    this.noteSilence();
+  }
+
+  private noteSilence(): void {
+    const { client, server } = this;
+    if (server === undefined || this.givenUp === undefined) return;
+    if (client.status === "ready" && !this.isGivenUpFirst()) return;
+    this.isSilent = true;
+    server.isSuspect = true;
   }
 
   /** Unreferenced: the connection keeps the process alive. */
@@ -249,4 +327,70 @@ class Deadlines {
 /** A reply may have arrived already: after a pause of this process, timers fire before received data. */
 function later(deadlines: Deadlines): void {
   setImmediate(() => deadlines.giveUp());
+}
+
+// --- While a server is away, commands fail at once instead of after their timeout: a request that sends several waits once.
+
+/** Commands that open a connection, or whose reply shows that the server is back: they are always sent. */
+const PROBES = new Set([
+  "auth",
+  "client",
+  "cluster",
+  "hello",
+  "info",
+  "ping",
+  "psubscribe",
+  "quit",
+  "readonly",
+  "select",
+  "ssubscribe",
+  "subscribe",
+]);
+
+/** A server that is away on one connection is away on another whose oldest command has no reply after this time, in ms. */
+const WAITING_MS = 1_000;
+
+/** Of ioredis: what was sent and has no reply. */
+interface CommandQueue {
+  peekFront?(): { command: Command } | undefined;
+}
+
+const deadlinesOf = new WeakMap<object, Deadlines>();
+
+function timeoutOf({ options }: Redis): number {
+  return options.commandTimeout ?? Infinity;
+}
+
+/** The connections to one server. */
+class WatchedServer {
+  /** A connection was lost, or a command has timed out. */
+  isSuspect = false;
+
+  constructor(private readonly connections: readonly Deadlines[]) {
+    for (const connection of connections) connection.watch(this);
+  }
+
+  isAway(connection: Deadlines): boolean {
+    if (connection.isAway()) return true;
+    const others = this.connections.filter((one) => one.isAway());
+    if (others.length > 0) return connection.isWaiting();
+    this.isSuspect = this.connections.some((one) => one.isLost);
+    return false;
+  }
+
+  end(): void {
+    for (const connection of this.connections) connection.watch(undefined);
+  }
+}
+
+/**
+ * Refuse the commands of these connections to one server while it has not responded for their timeout, with the same error.
+ * Something has to ask them regularly, so that a server that is back is noticed.
+ * @returns ends it
+ */
+export function refuseWhileAway(clients: readonly Redis[]): () => void {
+  const server = new WatchedServer(
+    clients.flatMap((client) => deadlinesOf.get(client) ?? []),
+  );
+  return () => server.end();
 }

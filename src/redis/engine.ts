@@ -27,6 +27,24 @@ export function keyHolders(client: Redis | Cluster): Redis[] {
   return clusterOf(client)?.nodes("master") ?? [client as Redis];
 }
 
+/** `host:port`; undefined when there is no one address (Sentinel, Cluster). */
+export function addressOf(client: Redis): string | undefined {
+  const options = client.options as Partial<Redis["options"]> | undefined;
+  if (!options?.host || options.sentinels) return undefined;
+  return options.path ?? `${options.host}:${options.port}`;
+}
+
+/** Group clients by their server: an address, or the master of a Sentinel. */
+export function sameServer(clients: readonly Redis[]): Redis[][] {
+  const groups = new Map<string, Redis[]>();
+  for (const client of clients) {
+    const { sentinels, name } = client.options;
+    const key = JSON.stringify([addressOf(client), sentinels, name]);
+    groups.set(key, [...(groups.get(key) ?? []), client]);
+  }
+  return [...groups.values()];
+}
+
 let lastWork: Promise<unknown> = Promise.resolve();
 
 /**

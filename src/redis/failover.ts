@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Cluster, Redis } from "ioredis";
 import { withTimeout } from "../utils/promises";
-import { clusterOf, isCluster, isEmbedded } from "./engine";
+import { clusterOf, isCluster, isEmbedded, sameServer } from "./engine";
 
 /** How often a Redis Cluster is asked which master has which slots, and how long the reply may take, in ms. */
 const SLOTS_INTERVAL_MS = 1_000;
@@ -133,7 +133,7 @@ export function followPromotions(clients: readonly Redis[]): () => void {
   const behindSentinels = real.filter(
     (client) => !isCluster(client) && client.options.sentinels,
   );
-  const ends = [...sameMaster(behindSentinels)].map(watchSentinels);
+  const ends = sameServer(behindSentinels).map(watchSentinels);
   if (clusters.length > 0) ends.push(watchSlots(clusters));
   return () => {
     for (const end of ends) end();
@@ -168,17 +168,6 @@ function watchSlots(clusters: readonly Cluster[]): () => void {
   }, SLOTS_INTERVAL_MS);
   timer.unref();
   return () => clearInterval(timer);
-}
-
-/** Clients of one master share the connections to its Sentinels. */
-function sameMaster(clients: readonly Redis[]): Iterable<Redis[]> {
-  const groups = new Map<string, Redis[]>();
-  for (const client of clients) {
-    const { sentinels, name } = client.options;
-    const key = JSON.stringify([sentinels, name]);
-    groups.set(key, [...(groups.get(key) ?? []), client]);
-  }
-  return groups.values();
 }
 
 function watchSentinels(clients: Redis[]): () => void {

@@ -10,14 +10,15 @@ import {
   operationTimeout,
   type RedisClients,
 } from "./clients";
+import { noteReply, noteUnavailable, unlessFull, runStopStep } from "./outages";
+import { refuseWhileAway } from "./commands";
 import {
   addressOf,
-  noteReply,
-  noteUnavailable,
-  unlessFull,
-  runStopStep,
-} from "./outages";
-import { isCluster, isEmbedded } from "./engine";
+  clusterOf,
+  isCluster,
+  isEmbedded,
+  sameServer,
+} from "./engine";
 import { followPromotions } from "./failover";
 import {
   closeSubscription,
@@ -61,7 +62,8 @@ declare module "../api" {
 }
 
 let watchdog: Watchdog | undefined;
-let leavePromotions: (() => void) | undefined;
+/** End what follows the connections. */
+let leavers: (() => void)[] = [];
 
 /**
  * Connect and subscribe.
@@ -80,7 +82,8 @@ export async function connectRedis(): Promise<void> {
   announceEngine(api.redis.clients.client);
   await openSubscription();
   watchdog = startWatchdog(api.redis.clients);
-  leavePromotions = followPromotions(Object.values(api.redis.clients));
+  const clients = Object.values(api.redis.clients);
+  leavers = [followPromotions(clients), refuseCommands(clients)];
 }
 
 /** Announce this node to the cluster. */
@@ -96,8 +99,7 @@ export async function joinCluster(): Promise<void> {
 export async function leaveCluster(): Promise<void> {
   watchdog?.stop();
   watchdog = undefined;
-  leavePromotions?.();
-  leavePromotions = undefined;
+  for (const leave of leavers.splice(0)) leave();
   await runStopStep(api.redis.clients.client, announceLeave);
   abandonCalls();
   await closeClients(api.redis.clients);
@@ -130,6 +132,34 @@ function describe(client: Redis): string {
   const { sentinels, name, db } = client.options;
   if (sentinels) return `master \`${name}\` of a Sentinel, db ${db ?? 0}`;
   return `${addressOf(client) ?? "a client of your own"}, db ${db ?? 0}`;
+}
+
+// --- Commands for a server that has been away for `redis.operationTimeout` fail at once. The pings of the watchdog, and the
+// question for the slots of a Redis Cluster, notice that it is back.
+
+function refuseCommands(clients: readonly Redis[]): () => void {
+  const ends = new Set<() => void>();
+  const refuse = (ofOneServer: readonly Redis[]) => {
+    const end = refuseWhileAway(ofOneServer);
+    ends.add(end);
+    ofOneServer[0]!.once("end", () => ends.delete(end));
+  };
+  const refuseNode = (node: Redis) => refuse([node]);
+  const single: Redis[] = [];
+  for (const client of clients) {
+    const cluster = clusterOf(client);
+    if (!cluster) {
+      if (!isEmbedded(client)) single.push(client);
+      continue;
+    }
+    cluster.nodes().forEach(refuseNode);
+    cluster.on("+node", refuseNode);
+    ends.add(() => cluster.off("+node", refuseNode));
+  }
+  for (const group of sameServer(single)) refuse(group);
+  return () => {
+    for (const end of ends) end();
+  };
 }
 
 // --- Detects connections that are open but dead, for example after a power loss of the peer, and reopens them.

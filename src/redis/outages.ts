@@ -6,6 +6,7 @@ import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { isRefusedWrite, isFull } from "./commands";
+import { addressOf } from "./engine";
 import { withTimeout } from "../utils/promises";
 
 /** All connections to a Sentinel or a Cluster share it, so that one outage of it is one line. */
@@ -205,13 +206,6 @@ export function logFailure(
   const isAway = isRedisAway(error);
   if (isAway) noteUnavailable(client, "redis does not respond", error);
   log(`${message}: ${String(error)}`, isAway ? "debug" : severity);
-}
-
-/** `host:port`; undefined when there is no one address (Sentinel, Cluster). */
-export function addressOf(client: Redis): string | undefined {
-  const options = client.options as Partial<Redis["options"]> | undefined;
-  if (!options?.host || options.sentinels) return undefined;
-  return options.path ?? `${options.host}:${options.port}`;
 }
 
 // --- Steps of the boot that a full redis refuses. Workers start nevertheless, because only they can empty it.

@@ -228,7 +228,8 @@ export class Operations {
   ): Promise<unknown> {
     const { timeoutMs, machine } = this.options;
     const deadline = machine.monotonic() + timeoutMs;
-    for (let isFirst = true; ; isFirst = false) {
+    // the timeout of the first command is that of the call
+    for (let isFirst = this.offset !== undefined; ; isFirst = false) {
       const offset = this.offset ?? (await this.measureOffset(place));
       const latest = Math.floor(deadline + offset);
       const framed = script.isTimed

@@ -185,7 +185,9 @@ describeOnRedis("outages of redis", () => {
     await until(() => logs.at("alert", /`tasks` has not responded/).length > 0);
     proxied.resume();
     await until(() => proxied.accepted > 1);
-    await api.redis.clients.tasks.set("alive", "1");
+    const { tasks } = api.redis.clients;
+    await until(() => tasks.status === "ready"); // until then it refuses commands
+    await tasks.set("alive", "1");
   });
 
   describe("the subscriber's connection", () => {
@@ -260,7 +262,7 @@ describeOnRedis("outages of redis", () => {
       }
       await until(() => call().then(Boolean, () => false));
       expect(subscriber.listenerCount("message")).toBe(1);
-      expect(proxied.open).toBe(1);
+      await until(() => proxied.open === 1); // the old ones are closing
     });
 
     test("cannot be opened for a while: one alert, and one line when it is back", async () => {

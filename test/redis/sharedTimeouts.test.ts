@@ -1,6 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { Redis, type Command } from "ioredis";
-import { shareTimeouts } from "../../src/redis/commands";
+import { refuseWhileAway, shareTimeouts } from "../../src/redis/commands";
+import { FlakyProxy } from "../support/flakyProxy";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { until } from "../support/until";
 
@@ -84,6 +85,130 @@ describeOnRedis("commands that share a timer", () => {
     await expect(copy.get("a")).rejects.toThrow("Command timed out");
     server.resume();
     await close(copy);
+  });
+});
+
+describeOnRedis("while a server is away", () => {
+  const server = new RedisServer();
+  const proxy = new FlakyProxy(0);
+  let clients: Redis[] = [];
+  let end: () => void;
+
+  beforeAll(async () => {
+    await server.start();
+    proxy.targetPort = server.port;
+    await proxy.start();
+  });
+  afterAll(async () => {
+    await proxy.stop();
+    await server.stop();
+  });
+
+  beforeEach(async () => {
+    clients = [proxy.port, server.port].map((port) => {
+      const client = new Redis({
+        port,
+        host: "127.0.0.1",
+        commandTimeout: TIMEOUT_MS,
+        retryStrategy: () => 20,
+      });
+      client.on("error", () => undefined);
+      shareTimeouts(client);
+      return client;
+    });
+    for (const client of clients) await client.ping();
+    end = refuseWhileAway(clients);
+  });
+
+  afterEach(() => {
+    end();
+    server.resume();
+    proxy.resume();
+    for (const client of clients) client.disconnect();
+  });
+
+  /** Whether a command fails before anything else can happen. */
+  async function isRefused(client: Redis): Promise<boolean> {
+    let hasFailed = false;
+    const sent = client.stream.bytesWritten;
+    const fail = () => (hasFailed = true);
+    const outcome = client.set("late", "1").catch(fail);
+    await new Promise((resolve) => setImmediate(resolve));
+    const isRefused = hasFailed;
+    if (isRefused) expect(client.stream.bytesWritten).toBe(sent);
+    await outcome;
+    return isRefused;
+  }
+
+  test("a silent one: commands are refused unsent, until its late reply", async () => {
+    const [, client] = clients;
+    server.pause();
+    await expect(client.get("a")).rejects.toThrow("Command timed out");
+    expect(await isRefused(client)).toBe(true);
+    const piped = await client.pipeline().set("b", 1).ping().exec();
+    expect(piped!.map(([error]) => error?.message)).toEqual([
+      "Command timed out",
+      "Command timed out",
+    ]);
+    server.resume();
+    await until(() =>
+      client.get("late").then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(await client.get("late")).toBe(null);
+  });
+
+  test("a silent one is asked by pings, and their replies end it", async () => {
+    const [, client] = clients;
+    server.pause();
+    await expect(client.get("a")).rejects.toThrow("Command timed out");
+    const pong = client.ping();
+    server.resume();
+    expect(await pong).toBe("PONG");
+    expect(await isRefused(client)).toBe(false);
+  });
+
+  test("another connection to it that waits for a reply refuses commands, too", async () => {
+    const [one, other] = clients;
+    other.options.commandTimeout = 60_000;
+    server.pause();
+    const pong = other.ping();
+    let refused = 0;
+    // it has waited for a second
+    await until(async () => {
+      await expect(one.get("a")).rejects.toThrow("Command timed out");
+      void other.get("a").catch(() => refused++);
+      return refused;
+    });
+    server.resume();
+    expect(await pong).toBe("PONG");
+    expect(await isRefused(other)).toBe(false);
+  });
+
+  test("a connection that is silent alone does not affect others", async () => {
+    const [one, other] = clients;
+    proxy.stall();
+    await expect(one.get("a")).rejects.toThrow("Command timed out");
+    expect(await isRefused(one)).toBe(true);
+    expect(await isRefused(other)).toBe(false);
+    proxy.resume();
+    await until(() =>
+      one.get("a").then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+
+  test("a lost connection refuses commands after their timeout, until the next one", async () => {
+    const [client] = clients;
+    await proxy.refuse();
+    await until(() => isRefused(client));
+    await proxy.accept();
+    await until(() => client.status === "ready");
+    expect(await isRefused(client)).toBe(false);
   });
 });
 

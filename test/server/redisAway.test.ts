@@ -9,7 +9,15 @@ import { LogLines } from "../support/logLines";
 import { useRedisVariables } from "../support/redisConfig";
 import { addActions, startWebApp, type WebApp } from "../support/webApp";
 import { connectWebsocket } from "../support/websocketClient";
-import { action, api, cache, config, HttpError } from "../../src/index";
+import {
+  action,
+  api,
+  cache,
+  chatRoom,
+  config,
+  HttpError,
+} from "../../src/index";
+import { until } from "../support/until";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();
@@ -92,6 +100,53 @@ describeOnRedis("while redis is away", () => {
     },
     60_000,
   );
+
+  test("a request waits once, however many commands it sends", async () => {
+    const { client, tasks } = api.redis.clients;
+    await until(() => Promise.all([client.ping(), tasks.ping()]));
+    tasks.options.commandTimeout = client.options.commandTimeout = 2_000;
+    const waited: string[] = [];
+    const commands = {
+      cache: () => cache.save("a", 1),
+      raw: () => client.set("a", 1),
+      tasks: () => tasks.get("a"),
+      room: () => chatRoom.add("another"),
+      pipeline: () =>
+        client
+          .pipeline()
+          .set("b", 1)
+          .exec()
+          .then((replies) => Promise.reject(replies![0][0]!)),
+      queue: () => api.resque.queue.length("any"),
+    };
+    addActions({
+      several: {
+        run: async () => {
+          for (const [name, command] of Object.entries(commands)) {
+            let isOver = false;
+            const outcome =
+              expect(command()).rejects.toThrow("Command timed out");
+            void outcome.then(() => (isOver = true));
+            for (let turn = 0; turn < 5; turn++)
+              await new Promise((resolve) => setImmediate(resolve));
+            if (!isOver) waited.push(name);
+            await outcome;
+          }
+        },
+      },
+    });
+    server.pause();
+    const ping = expect(tasks.ping()).rejects.toThrow(); // as the watchdog does
+    try {
+      expect((await app.ask("/api/several")).status).toBe(200);
+      expect(waited).toEqual(["cache"]);
+      await ping;
+    } finally {
+      tasks.options.commandTimeout = client.options.commandTimeout = 500;
+      server.resume();
+      await until(() => tasks.ping());
+    }
+  }, 60_000);
 
   test("websockets and TCP connections get the same text", async () => {
     config.errors.redisAway = () => AWAY;
