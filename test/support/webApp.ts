@@ -12,8 +12,9 @@ import { ask, type Answer, type Ask } from "./ask";
 
 export { ask, type Answer, type Ask } from "./ask";
 
-// of a configuration that was loaded before this file, unless its suite has chosen another
-if (String(config.web.port) === "8080") config.web.port = "0";
+// of a configuration that was loaded before this file, unless its suite has chosen another: two runs would share it
+const defaultPort = 18080 + Number(process.env.JEST_WORKER_ID ?? 0);
+if (Number(config.web.port) === defaultPort) config.web.port = 0;
 
 export interface WebApp {
   process: Process;

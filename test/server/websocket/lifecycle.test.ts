@@ -266,7 +266,7 @@ describe("stop", () => {
     config.general.shutdownTimeout = 300;
     await start();
     const { client } = await busy();
-    expect(await timed(() => server().stop())).toBeLessThan(2_000);
+    await server().stop(); // without a deadline it would wait for the action
     expect((await client.closed).code).toBe(1006);
   });
 
