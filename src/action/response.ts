@@ -98,18 +98,39 @@ function attach(data: ActionProcessor, field: string, value: unknown): void {
 
 function attachError(data: ActionProcessor, error: unknown): void {
   if (error === undefined || error === null) return;
-  if (data.response instanceof Error) data.response = {};
-  if (typeof data.response === "string" || Array.isArray(data.response)) {
-    data.response = `${error as string}`;
+  if (isTextOrList(data.response) && !settings().web.strictHttp) {
+    data.response = `${error as string}`; // the whole response in version 29
     return;
   }
-  const response = (data.response ?? {}) as { error?: unknown };
+  const response = (canShowError(data.response) ? data.response : {}) as {
+    error?: unknown;
+  };
   try {
     if (response.error) return;
     response.error = error;
     data.response = response;
   } catch {
     data.response = withError(response, error); // frozen, or its `error` has only a getter
+  }
+}
+
+function isTextOrList(response: unknown): boolean {
+  return typeof response === "string" || Array.isArray(response);
+}
+
+/** Whether a property `error` would be sent: not of lists and bytes, nor of objects that make their own JSON. */
+function canShowError(response: unknown): boolean {
+  if (typeof response !== "object" || response === null) return false;
+  if (
+    response instanceof Error ||
+    Array.isArray(response) ||
+    ArrayBuffer.isView(response)
+  )
+    return false;
+  try {
+    return typeof (response as { toJSON?: unknown }).toJSON !== "function";
+  } catch {
+    return false; // a getter throws
   }
 }
 

@@ -469,6 +469,22 @@ describe("the response", () => {
     expect((await responseOf(fail(null))).error.message).toBe("no");
   });
 
+  test("with web.strictHttp, an error replaces a text or a list as an object", async () => {
+    config.web.strictHttp = true;
+    try {
+      for (const response of ["text", [1]]) {
+        const failed = await responseOf((data) => {
+          data.response = response;
+          throw new Error("no");
+        });
+        expect(Object.keys(failed)).toEqual(["error"]);
+        expect(failed.error.message).toBe("no");
+      }
+    } finally {
+      config.web.strictHttp = false;
+    }
+  });
+
   test("a frozen response gets its error, too", async () => {
     const response = await responseOf((data) => {
       data.response = Object.freeze({ a: 1 });

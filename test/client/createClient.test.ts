@@ -37,6 +37,16 @@ import { addActions, startWebApp, type WebApp } from "../support/webApp";
 
 let app: WebApp;
 let tcpPort: number;
+/** Responses of actions that then fail. */
+const begun: Record<string, unknown> = {
+  list: [1],
+  text: "assigned",
+  bytes: Buffer.from("assigned"),
+  numbers: new Uint8Array([1]),
+  number: 5,
+  model: { toJSON: () => ({ assigned: true }) },
+  object: {},
+};
 /** Ends the calls of "gate". */
 const gates: (() => void)[] = [];
 let release: (() => void) | undefined;
@@ -102,6 +112,13 @@ beforeAll(async () => {
     secret: {
       run: () => {
         throw new HttpError(401, "please sign in");
+      },
+    },
+    gone: {
+      inputs: { begun: { formatter: (name: string) => begun[name] } },
+      run: (data) => {
+        data.response = data.params.begun;
+        throw new HttpError(404, "gone");
       },
     },
     upload: {
@@ -239,6 +256,23 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       message: "please sign in",
     });
   });
+
+  test.each(Object.keys(begun))(
+    "an action that fails after it assigned a response (%s) responds with the error only",
+    async (name) => {
+      config.web.strictHttp = true;
+      try {
+        const call = open(url()).call("gone", { begun: name });
+        const error = await call.catch((e: unknown) => e);
+        expect(error).toBeInstanceOf(ActionError);
+        expect(error).toMatchObject({ status: 404, message: "gone" });
+        const response = (error as ActionError).response;
+        expect(JSON.stringify(response)).not.toMatch(/assigned|Buffer/);
+      } finally {
+        config.web.strictHttp = false;
+      }
+    },
+  );
 
   test("a version that does not exist is an error", async () => {
     const call = open(url()).call("echo@9", { text: "x" });

@@ -1048,7 +1048,7 @@ export const production = {
     v29: "false",
     newProject: "true",
     reason:
-      "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md)",
+      "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md); an action that fails after it assigned a text or a list to `data.response` responds with an error and its status, not with 200 and a text",
     edits: [
       {
         file: "config/web.ts",
