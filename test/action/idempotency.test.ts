@@ -414,9 +414,17 @@ describeOnRedis("idempotent actions while redis is away", () => {
     return answer;
   }
 
+  async function comeBack(): Promise<void> {
+    server.resume();
+    // until then commands are refused
+    await until(() =>
+      api.redis.clients.client.ping().then(Boolean, () => false),
+    );
+  }
+
   test("a call that ends meanwhile is stored afterwards, and its repetition runs nothing", async () => {
     expect((await payDuringOutage("k1")).json.run).toBe(1);
-    server.resume();
+    await comeBack();
     const again = await pay("k1");
     expect(again.headers["idempotency-replayed"]).toBe("true");
     expect([again.json.run, runs]).toEqual([1, 1]);
@@ -426,7 +434,7 @@ describeOnRedis("idempotent actions while redis is away", () => {
     fails = true;
     expect((await payDuringOutage("k2")).json.error).toBeDefined();
     fails = false;
-    server.resume();
+    await comeBack();
     const again = pay("k2");
     await until(() => runs === 2);
     gates.emit("goOn");
@@ -437,8 +445,7 @@ describeOnRedis("idempotent actions while redis is away", () => {
     const held = (await claim("stop", "d")) as Claim;
     server.pause();
     await expect(held.keep("done", 60_000)).rejects.toThrow();
-    server.resume();
-    await client.ping();
+    await comeBack();
     await closeClaims();
     expect(await claim("stop", "d")).toMatchObject({ response: "done" });
   });
