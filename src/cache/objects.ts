@@ -28,7 +28,6 @@ import {
   type Write,
   writePlainly,
 } from "./steps";
-import { withFields } from "../utils/objects";
 import { isCluster } from "../redis/engine";
 import { defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/step";
@@ -59,10 +58,10 @@ export async function save(
   expireTimeMS?: number | null,
 ): Promise<true> {
   const redis = client();
-  const write = writeOf({ key, value, expireTimeMS });
-  if (write.lifetimeMs < 0) await cancelComputing(redis, [computingKey(key)]);
   const owner = lockSettings.lockName();
-  const written = await writeObject(redis, withFields(write, { owner }));
+  const write = writeOf({ key, value, expireTimeMS }, owner);
+  if (write.lifetimeMs < 0) await cancelComputing(redis, [computingKey(key)]);
+  const written = await writeObject(redis, write);
   if (!written) throw lockedError();
   forgetLookUps(redis, [write.entry]);
   return true;
@@ -75,14 +74,14 @@ export async function save(
  */
 export async function saveMany(entries: readonly CacheEntry[]): Promise<true> {
   const redis = client();
-  const writes = entries.map(writeOf);
+  const owner = lockSettings.lockName();
+  const writes = entries.map((entry) => writeOf(entry, owner));
   const removed = entries.filter((_entry, i) => writes[i]!.lifetimeMs < 0);
   await cancelComputing(
     redis,
     removed.map(({ key }) => computingKey(key)),
   );
-  if (!(await writeObjects(redis, writes, lockSettings.lockName())))
-    throw lockedError();
+  if (!(await writeObjects(redis, writes, owner))) throw lockedError();
   forgetLookUps(
     redis,
     writes.map((write) => write.entry),
@@ -90,12 +89,16 @@ export async function saveMany(entries: readonly CacheEntry[]): Promise<true> {
   return true;
 }
 
-function writeOf({ key, value, expireTimeMS }: CacheEntry): Write {
+function writeOf(
+  { key, value, expireTimeMS }: CacheEntry,
+  owner: string,
+): OwnedWrite {
   return {
     entry: cacheKey(key),
     lock: lockKey(key),
     text: encodeRecord(value),
     lifetimeMs: wholeMs(expireTimeMS ?? 0),
+    owner,
   };
 }
 
