@@ -111,11 +111,29 @@ function shorten(value: unknown): unknown {
 /** The params of a request, as `filterObjectForLogging` and with the texts in nested ones cut, too, as JSON. */
 export function paramsForLogging(params: object): string | undefined {
   const { maxLogStringLength } = settings().logger;
-  const shown = filterObjectForLogging(params);
-  return jsonForLogging(
-    shortenTexts(shown, maxLogStringLength, new Set()),
-    MAX_PARAMS_LENGTH,
-  );
+  const shown =
+    !isFiltering() && areShort(params as Hash, maxLogStringLength)
+      ? params
+      : shortenTexts(
+          filterObjectForLogging(params),
+          maxLogStringLength,
+          new Set(),
+        );
+  return jsonForLogging(shown, MAX_PARAMS_LENGTH);
+}
+
+/** Whether all values are short texts or other primitives: most params need no copy. */
+function areShort(params: Hash, max: number): boolean {
+  for (const key in params) {
+    const value = params[key];
+    const isShown =
+      typeof value === "string"
+        ? value.length <= max
+        : value === null ||
+          (typeof value !== "object" && typeof value !== "function");
+    if (!isShown) return false;
+  }
+  return true;
 }
 
 /**
