@@ -19,14 +19,6 @@ import {
 } from "./types";
 
 /**
- * The redis connection that holds the rooms.
- * @throws Error before redis is initialized, and after it stopped
- */
-function client(): Redis {
-  return store.client();
-}
-
-/**
  * Add hooks for joins, leaves and messages, or replace those of the same name.
  * @throws Error `middleware.name is required`
  */
@@ -172,7 +164,7 @@ async function nameOf(room: unknown): Promise<string> {
 
 /** An object, so that its functions can be replaced. */
 export const chatRoom = {
-  client,
+  client: store.client,
   addMiddleware,
   list,
   add,

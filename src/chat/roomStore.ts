@@ -16,7 +16,10 @@ export const KEYS = {
 /** Batch size of operations on all rooms. */
 const ROOMS_AT_A_TIME = 50;
 
-/** @throws Error before redis is initialized, and after it stopped */
+/**
+ * The redis connection that holds the rooms.
+ * @throws Error before redis is initialized, and after it stopped
+ */
 export function client(): Redis {
   return commandClient("chatRoom");
 }
@@ -63,11 +66,7 @@ export function countRooms(): Promise<number> {
 }
 
 export async function hasRoom(room: string): Promise<boolean> {
-  const found: unknown = await client().sismember(
-    api.chatRoom.keys.rooms,
-    room,
-  );
-  return found === 1 || found === "true";
+  return (await client().sismember(api.chatRoom.keys.rooms, room)) === 1;
 }
 
 /** Whether a member's `host` is this process; false while another process with this id may be alive. */

@@ -7,7 +7,7 @@ export interface ActionSignature {
 }
 
 /** Signatures by name, or by name and version (`user:show@2`); `npx actionhero types` writes one for a project. */
-export type ActionTable = object;
+type ActionTable = object;
 
 /** Any name, any params, any response: the default without a table. */
 export interface AnyActions {
@@ -129,7 +129,7 @@ export interface CreateClientOptions extends HttpOptions {
 }
 
 /** Messages by room; any without it. */
-export type RoomTable = object;
+type RoomTable = object;
 
 type MessageIn<RoomMap, Room> = Room extends keyof RoomMap
   ? RoomMap[Room]

@@ -44,7 +44,6 @@ export type View<R> = {
 
 export type Settings = typeof allSettings;
 export type WebSettings = Settings["web"];
-export type SocketSettings = Settings["socket"];
 export type WebsocketSettings = Settings["websocket"];
 
 /** The settings of the live configuration. Read them at each use: `rebuildConfig` and tests change them. */

@@ -94,7 +94,7 @@ export function createConnectionsApi(): ConnectionsApi {
     cleanConnection(connection) {
       const clean: { [key: string]: any } = {};
       for (const key of Object.keys(connection)) {
-        if (key === "rawConnection" || key === "api") continue;
+        if (key === "rawConnection" || key === "api") continue; // as in version 29
         const value: unknown = Reflect.get(connection, key);
         if (isJson(value)) clean[key] = value;
       }

@@ -14,7 +14,7 @@ declare module "../api" {
 }
 
 /** What clients read unless `config.errors.overloaded` says otherwise. */
-export const OVERLOADED_TEXT = "the server is overloaded, try again later";
+const OVERLOADED_TEXT = "the server is overloaded, try again later";
 
 /** For `Retry-After`, in seconds. */
 export const RETRY_AFTER_SECONDS = "1";

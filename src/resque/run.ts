@@ -412,7 +412,7 @@ const DELAY_MS = 1000;
 const MAX_DELAY_MS = 3_600_000;
 
 /** @returns undefined when there is no attempt left */
-export function nextAttempt(
+function nextAttempt(
   view: JobView,
   { retry, unique }: Job,
 ): { effects: Effect[]; info: RetryInfo } | undefined {

@@ -129,7 +129,7 @@ const LOCK_SECONDS = 300;
 /** A process that ends before this needs no thread, in ms. */
 const HEARTBEAT_AFTER_MS = 1_000;
 /** How long the end of the registration may take once no job runs, in ms. */
-export const CLOSE_MS = 900;
+const CLOSE_MS = 900;
 /** How long a job may wait for the store when its worker should end, in ms. */
 const LAST_MS = 500;
 /** The same two, during an outage of the store. */

@@ -212,7 +212,7 @@ function aroundJobs(): Around | undefined {
 }
 
 /** A job that carries a context continues the id of what enqueued it; any other job gets a new id. */
-const inContext: Around = ({ class: task, requestId: requestId }, run) =>
+const inContext: Around = ({ class: task, requestId }, run) =>
   beginContext({ task, id: requestId }, run);
 
 async function stopMultiWorker(): Promise<void> {

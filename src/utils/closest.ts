@@ -26,7 +26,7 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
 }
 
 /** How many characters to insert, delete, replace, or swap with their neighbour (optimal string alignment). */
-export function editDistance(from: string, to: string): number {
+function editDistance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, i) => i)];
   for (let i = 1; i <= from.length; i++) {
     const row = [i];

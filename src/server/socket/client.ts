@@ -635,7 +635,7 @@ function keepAction(
 
 type Params = Record<string, unknown>;
 
-export class KeptParams {
+class KeptParams {
   private held = 0;
   /** The number of params, once computed. */
   private count: number | undefined;

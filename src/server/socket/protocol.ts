@@ -263,7 +263,7 @@ const SPACE = /\s/;
  * @returns undefined if it is neither JSON nor begins with `key=`: version 29 ignores such text
  * @throws SyntaxError whose message is for the client, JsonLimitError
  */
-export function parseInlineParams(text: string): Params | undefined {
+function parseInlineParams(text: string): Params | undefined {
   const rest = text.trim();
   if (rest.startsWith("{")) return parseObject(rest);
   return FIRST_PAIR.test(rest) ? parsePairs(rest) : undefined;

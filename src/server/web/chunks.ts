@@ -128,7 +128,7 @@ export class StoredChunks {
 }
 
 /** Passes large chunks on at once, and small ones together, at the end of the turn of the event loop. */
-export class ChunkJoiner extends Transform {
+class ChunkJoiner extends Transform {
   private readonly block = new Block();
   private scheduled: NodeJS.Immediate | undefined;
 

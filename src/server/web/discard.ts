@@ -17,7 +17,7 @@ export interface Exchange {
 }
 
 /** Whether bytes follow the headers. */
-export function hasContent({ headers }: IncomingMessage): boolean {
+function hasContent({ headers }: IncomingMessage): boolean {
   const length = headers["content-length"];
   if (length !== undefined) return length !== "0";
   return headers["transfer-encoding"] !== undefined;

@@ -58,7 +58,7 @@ end
 `;
 
 /** `splitContext(raw)`: the bare text of a job, and the context that it carries as its last field, or nil. */
-export const SPLIT_CONTEXT = `
+const SPLIT_CONTEXT = `
 local function splitContext(raw)
   if string.sub(raw, -2) ~= '}}' then return raw end
   local head, context = string.match(raw, '^(.*%]),"ah":({[^{}]*})}$')
