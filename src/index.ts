@@ -44,7 +44,7 @@ export { ActionsStatus } from "./action/status";
 export { cache } from "./cache/cache";
 export { chatRoom } from "./chat/chatRoom";
 export type { ChatTransport } from "./chat/delivery";
-export { encodeOnce } from "./utils/sharedEncoding";
+export { encodeOnce } from "./exposure/json";
 export type {
   ChatConnection,
   ChatMiddleware,
@@ -117,7 +117,7 @@ export type {
   SchemaIssue,
   SchemaOutput,
   StandardSchema,
-} from "./input/standardSchema";
+} from "./input/types";
 export type { DeclaredInputs, Input, Inputs, ParamsFrom } from "./input/types";
 export { log, loggers, type ActionheroLogLevel } from "./log/log";
 export type { LogStyle } from "./log/loggerTools";

@@ -1,6 +1,5 @@
 import { runInNewContext } from "node:vm";
-import { api } from "../src/api";
-import { resolveApiMethod } from "../src/apiMethod";
+import { api, resolveApiMethod } from "../src/api";
 
 type OpenApi = typeof api & Record<string, unknown>;
 

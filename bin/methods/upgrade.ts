@@ -8,9 +8,9 @@ import {
   MANIFEST,
   manifestChanges,
   packageFolder,
-} from "../../src/cli/upgrade/manifest";
+  sourceChanges,
+} from "../../src/cli/upgrade";
 import { withProgress } from "../../src/cli/execute";
-import { sourceChanges } from "../../src/cli/upgrade/sources";
 import { findProjectRoot } from "../../src/environment/runtime";
 
 /** What reading files does not show. */

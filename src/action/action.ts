@@ -2,13 +2,17 @@
 import { api } from "../api";
 import { connectionVerbs } from "../connection/verbs";
 import { tableOf } from "../input/schemaPlan";
-import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
+import type {
+  DeclaredInputs,
+  ParamsOfInputs,
+  SchemaInput,
+  StandardSchema,
+} from "../input/types";
 import type { ActionheroLogLevel } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { MAX_TIMER_MS } from "../utils/promises";
 import type { Idempotency } from "./idempotency";
 import { globalSafeParams, pagingParams } from "./safeParams";
-import type { SchemaInput, StandardSchema } from "../input/standardSchema";
 import type { ActionMiddleware } from "./actionModule";
 
 /** The return value of `run`; an object is merged into the response. */

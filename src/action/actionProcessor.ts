@@ -17,8 +17,7 @@ import {
 } from "../input/field";
 import { planOf } from "../input/schemaPlan";
 import { applySchema } from "../input/schemaParams";
-import { isStandardSchema } from "../input/standardSchema";
-import type { Inputs, ParamsFrom } from "../input/types";
+import { isStandardSchema, type Inputs, type ParamsFrom } from "../input/types";
 import type { Overload } from "../overload/overload";
 import { isThenable, promiseOf } from "../utils/promises";
 import type { Action } from "./action";

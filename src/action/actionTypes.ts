@@ -1,5 +1,5 @@
 /** The types of calls of actions by name, from what `actionhero types` writes. */
-import type { SchemaInput, StandardSchema } from "../input/standardSchema";
+import type { SchemaInput, StandardSchema } from "../input/types";
 import type { UploadedFile } from "../input/file";
 import type { Action } from "./action";
 

@@ -15,7 +15,7 @@ import {
   jsonSchemaOf,
   type JsonSchema,
   type StandardSchema,
-} from "../input/standardSchema";
+} from "../input/types";
 import type { Action } from "./action";
 
 type Prune = (value: unknown) => unknown;

@@ -5,8 +5,8 @@ import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { httpFactsOf, ownFields, toError } from "../errors";
 import { tableOf } from "../input/schemaPlan";
-import { isStandardSchema } from "../input/standardSchema";
 import {
+  isStandardSchema,
   type DeclaredInputs,
   type InputProblem,
   problemsOf,

@@ -1,4 +1,4 @@
-/** Warns of mistakes in a project that would otherwise surface only in a request or job. */
+/** Warns of mistakes in a project that would otherwise surface only in a request or job, or never. */
 import * as path from "node:path";
 import { limitsBehindProxies } from "../action/rateLimit";
 import { inputNamesOf } from "../action/safeParams";
@@ -6,13 +6,13 @@ import { api } from "../api";
 import { config, env, projectRoot, replaced } from "../config/config";
 import { settings } from "../config/settings";
 import { problemsOfSettings } from "../config/knownSettings";
-import { overriddenProxies, overriddenSettings } from "../config/overridden";
-import { replacedSettings } from "../config/replaced";
+import { replacedSettings } from "../config/load";
 import { log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
 import { routeSource, type RouteType } from "../route/tables";
 import { didYouMean } from "../utils/closest";
 import { originOf } from "../utils/modules";
+import type { ActionheroConfigInterface, BaseLimit } from "../config/types";
 
 /** In development with `general.checkSettings`: unknown settings, and values of a wrong type. */
 export function warnOfSettings(): void {
@@ -114,4 +114,91 @@ function unknownIn(
 function fileOf(instance: object): string {
   const file = originOf(instance);
   return file === undefined ? "" : ` in ${path.relative(projectRoot, file)}`;
+}
+
+// --- Settings that have no effect, because another one decides.
+
+/** A setting without an effect, and the reason. */
+interface Overridden {
+  setting: string;
+  isOverridden: (config: Config) => boolean;
+  reason: string;
+}
+
+type Config = ActionheroConfigInterface;
+
+const ROWS: readonly Overridden[] = [
+  {
+    setting: "web.errorStatus",
+    isOverridden: ({ web }) =>
+      web?.returnErrorCodes !== true &&
+      Object.keys(web?.errorStatus ?? {}).length > 0,
+    reason: "web.returnErrorCodes is off: the status of errors is 200",
+  },
+  {
+    setting: "web.httpHeaders: Access-Control-Allow-Origin",
+    isOverridden: ({ web }) =>
+      isSet(web?.cors) && namesAnOrigin(web?.httpHeaders),
+    reason: "web.cors decides which pages may read responses",
+  },
+  {
+    setting: "REDIS_SSL",
+    isOverridden: ({ redis }) =>
+      Boolean(process.env.REDIS_SSL) &&
+      process.env.REDIS_URL?.startsWith("redis://") === true &&
+      !isSet(connectionOf(redis).tls),
+    reason: "REDIS_URL is without TLS: write rediss:// there",
+  },
+];
+
+/** One message for each setting that has no effect. */
+export function overriddenSettings(loaded: Config): string[] {
+  const { rateLimit } = loaded.general ?? {};
+  return [
+    ...ROWS.filter((row) => row.isOverridden(loaded)).map(
+      ({ setting, reason }) => `${setting} has no effect: ${reason}`,
+    ),
+    ...overriddenProxies("general.rateLimit", rateLimit ?? undefined, loaded),
+  ];
+}
+
+/**
+ * The same for `proxies` of a rate limit.
+ * @param limit with `by` of any kind
+ */
+export function overriddenProxies(
+  name: string,
+  limit: (Pick<BaseLimit, "proxies"> & { by?: unknown }) | undefined,
+  { web }: Config,
+): string[] {
+  if (!limit?.proxies) return [];
+  let reason: string;
+  if (limit.by === "fingerprint") reason = "clients are known by their cookie";
+  else if (isSet(web?.trustProxy))
+    reason = `web.trustProxy is set, and decides which address counts (${trustOf(web?.trustProxy)})`;
+  else return [];
+  return [`${name}: proxies has no effect: ${reason}`];
+}
+
+function trustOf(trustProxy: unknown): string {
+  return [false, "", "false"].includes(trustProxy as string | false)
+    ? "that of the socket, so that all clients of a proxy share one: set TRUST_PROXY"
+    : "that of the client, as the trusted proxies say";
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** Whether it is more than the default of version 29, `"*"`. */
+function namesAnOrigin(headers: unknown): boolean {
+  const origin = ((headers ?? {}) as Record<string, unknown>)[
+    "Access-Control-Allow-Origin"
+  ];
+  return Boolean(origin) && origin !== "*";
+}
+
+function connectionOf(redis: Config[string] | undefined): { tls?: unknown } {
+  const { args } = (redis?.client ?? {}) as { args?: unknown[] };
+  return args?.[0] ?? {};
 }

@@ -1,18 +1,23 @@
-/** Publishes messages of rooms to the whole cluster. */
+/** Publishes messages of rooms: on the channel of the cluster, or on one per room. */
 import { api } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
-import { publishWhileSubscribed } from "../redis/pubsub";
+import {
+  publishWhileSubscribed,
+  addChannel,
+  publishText,
+  removeChannel,
+} from "../redis/pubsub";
 import { redis } from "../redis/redis";
 import { shortText, tracing } from "../tracing/tracer";
-import { publishToRoom } from "./roomChannels";
 import {
   chatError,
   type ChatPayload,
   type ChatPubSubMessage,
   type ChatSender,
 } from "./types";
+import { jsonForClients } from "../exposure/json";
 
 /**
  * Send a message to all members of a room, on all nodes.
@@ -104,4 +109,52 @@ export function generateMessagePayload(
     context: "user",
     sentAt,
   };
+}
+
+// --- One redis channel per room (`config.redis.chatChannelPerRoom`): a node receives only messages of rooms with
+// local members. Every node of the cluster must enable it; nodes of v29 do not support it.
+
+/** The subscriptions of this process by room, some still in progress. */
+const openings = new Map<string, Promise<void>>();
+
+function channelOf(room: string): string {
+  return `${settings().general.channel}:chat:${room}`;
+}
+
+/**
+ * Publish to the nodes with members in the envelope's room.
+ * @returns the number of these nodes
+ */
+async function publishToRoom(envelope: ChatPubSubMessage): Promise<number> {
+  const channel = channelOf(envelope.connection.room);
+  return publishText(
+    api.redis.clients.client,
+    channel,
+    jsonForClients(envelope),
+  );
+}
+
+/** Subscribe to a room; awaited before a join is confirmed, so that the member misses no message. */
+export async function openRoomChannel(room: string): Promise<void> {
+  if (!settings().redis.chatChannelPerRoom) return;
+  let opening = openings.get(room);
+  if (!opening) {
+    opening = addChannel(channelOf(room));
+    openings.set(room, opening);
+    opening.catch(() => openings.delete(room));
+  }
+  await opening;
+}
+
+/** Unsubscribe, unless a member remains. */
+export async function closeRoomChannel(room: string): Promise<void> {
+  if (!openings.has(room) || api.chatRoom.index.membersOf(room).size > 0)
+    return;
+  openings.delete(room);
+  await removeChannel(channelOf(room));
+}
+
+/** Forget all subscriptions, after they were ended or the connections to redis were lost. */
+export function forgetRoomChannels(): void {
+  openings.clear();
 }

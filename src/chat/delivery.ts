@@ -1,7 +1,7 @@
 /** Delivers messages of the cluster to the members on this node: runs the middleware of projects, and limits slow consumers. */
 import { api } from "../api";
 import { log } from "../log/log";
-import { shareEncoding } from "../utils/sharedEncoding";
+import { shareEncoding } from "../exposure/json";
 import type {
   ChatConnection,
   ChatPayload,

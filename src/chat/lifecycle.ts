@@ -1,13 +1,16 @@
 /** Builds, opens and closes `api.chatRoom`, and keeps the members in redis up to date. */
 import { api } from "../api";
 import { logFailure, runStopStep, unlessFull } from "../redis/outages";
-import { broadcast, generateMessagePayload } from "./broadcaster";
+import {
+  broadcast,
+  generateMessagePayload,
+  forgetRoomChannels,
+} from "./broadcaster";
 import {
   incomingMessage,
   incomingMessagePerConnection,
   runMiddleware,
 } from "./delivery";
-import { forgetRoomChannels } from "./roomChannels";
 import { chatRoom } from "./chatRoom";
 import {
   eraseMembers,

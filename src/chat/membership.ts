@@ -5,7 +5,7 @@ import { ActionheroError } from "../errors";
 import { logFailure } from "../redis/outages";
 import { embeddedDelivery } from "../redis/pubsub";
 import { sleep, withTimeout } from "../utils/promises";
-import { closeRoomChannel, openRoomChannel } from "./roomChannels";
+import { closeRoomChannel, openRoomChannel } from "./broadcaster";
 import {
   createAnotherRoom,
   eraseMembers,

@@ -1,8 +1,11 @@
 /** The inputs of an action or a task as flags of the command line: `--id=5 --tags a --tags b --address.city=Berlin --urgent`. */
 import { coerceArguments } from "../input/schemaParams";
 import { planOf, shapeOf, tableOf } from "../input/schemaPlan";
-import { isStandardSchema, type JsonSchema } from "../input/standardSchema";
-import type { DeclaredInputs } from "../input/types";
+import {
+  isStandardSchema,
+  type JsonSchema,
+  type DeclaredInputs,
+} from "../input/types";
 import { resolveRef } from "../input/coercion";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";

@@ -6,10 +6,10 @@ export interface ActionSignature {
   response: unknown;
 }
 
-/** Signatures by name, or by name and version (`user:show@2`); `npx actionhero types` writes one for a project. */
-type ActionTable = object;
-
-/** Any name, any params, any response: the default without a table. */
+/**
+ * Any name, any params, any response: the default without a table of signatures by name, or by name and version
+ * (`user:show@2`), as `npx actionhero types` writes it.
+ */
 export interface AnyActions {
   [name: string]: { params: Record<string, any>; response: any };
 }
@@ -128,9 +128,7 @@ export interface CreateClientOptions extends HttpOptions {
   tls?: object;
 }
 
-/** Messages by room; any without it. */
-type RoomTable = object;
-
+/** @typeParam RoomMap messages by room; any without it */
 type MessageIn<RoomMap, Room> = Room extends keyof RoomMap
   ? RoomMap[Room]
   : any;

@@ -14,8 +14,8 @@ import {
   loadConfig,
   pluginConfigFolders,
   locateConfigDirectories,
+  type ReplacedSetting,
 } from "./load";
-import type { ReplacedSetting } from "./replaced";
 import type { ActionheroConfigInterface } from "./types";
 
 /** The environment: `--NODE_ENV`, NODE_ENV, else `"development"`. */

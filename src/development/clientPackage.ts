@@ -8,7 +8,7 @@ import { settings } from "../config/settings";
 import { packageRoot } from "../environment/runtime";
 import { isObject, listOf } from "../input/coercion";
 import { tableOf } from "../input/schemaPlan";
-import type { JsonSchema } from "../input/standardSchema";
+import type { JsonSchema } from "../input/types";
 import {
   type Components,
   describeInputs,

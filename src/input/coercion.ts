@@ -2,7 +2,7 @@
  * Converts strings of queries, paths, forms and command lines to the types of a JSON Schema. Compiled once per
  * schema. A string that cannot be converted is unchanged, so that the client gets the schema's own error.
  */
-import type { JsonSchema } from "./standardSchema";
+import type { JsonSchema } from "./types";
 
 /** @returns the converted value; the given objects and lists are not modified */
 export type Coercion = (value: unknown) => unknown;

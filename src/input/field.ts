@@ -1,5 +1,5 @@
 /** The steps that every input goes through: default, formatters, validators, required; nested schemas alike. */
-import { resolveApiMethod } from "../apiMethod";
+import { resolveApiMethod } from "../api";
 import { settings } from "../config/settings";
 import { isThenable } from "../utils/promises";
 import { wordedForClients } from "../exposure/errors";
@@ -10,9 +10,10 @@ import {
   type InputMethods,
   type Inputs,
   noteProblem,
+  isStandardSchema,
+  type StandardSchema,
 } from "./types";
 import { checkValue, planOf } from "./schemaPlan";
-import { isStandardSchema, type StandardSchema } from "./standardSchema";
 
 type Params = Record<string, any>;
 

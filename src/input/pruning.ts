@@ -5,7 +5,7 @@
  * generated code, because a loop over the names takes ten times as long.
  */
 import { isObject, listOf, resolveRef } from "./coercion";
-import type { JsonSchema } from "./standardSchema";
+import type { JsonSchema } from "./types";
 
 /** @returns a copy without unnamed properties; the value itself where the schema says nothing */
 type Pruner = (value: unknown, level: number) => unknown;

@@ -18,8 +18,9 @@ import {
   type SchemaOutput,
   type SchemaResult,
   type StandardSchema,
-} from "./standardSchema";
-import type { DeclaredInputs, ParamsOfInputs } from "./types";
+  type DeclaredInputs,
+  type ParamsOfInputs,
+} from "./types";
 
 type Params = Record<string, any>;
 

@@ -15,8 +15,6 @@ import {
   type StandardSchema,
   type SchemaIssue,
   type SchemaResult,
-} from "./standardSchema";
-import {
   type DeclaredInputs,
   type Inputs,
   MAX_LISTED,

@@ -1,6 +1,6 @@
 /** The exported `redis`: publish to the cluster, and call methods on its nodes. */
 import { randomUUID } from "node:crypto";
-import { api, type Api } from "../api";
+import { api, type Api, resolveApiMethod } from "../api";
 import { id } from "../config/config";
 import { settings } from "../config/settings";
 import {
@@ -15,7 +15,6 @@ import { currentWork, isWorkId } from "../log/currentWork";
 import { tracing } from "../tracing/tracer";
 import { publishText, untilSubscribed } from "./pubsub";
 import type { PubSubMessage as Message } from "./lifecycle";
-import { resolveApiMethod } from "../apiMethod";
 
 /**
  * Send a message to every node, this one included.

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { commandTimedOut } from "./commands";
-import type { Machine } from "../utils/machine";
+import type { Machine } from "../utils/promises";
 
 /** A script with the hash that redis knows it by. */
 export interface Script {

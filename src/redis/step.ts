@@ -12,7 +12,7 @@ import {
   Operations,
   type Place,
 } from "./script";
-import { thisMachine } from "../utils/machine";
+import { thisMachine } from "../utils/promises";
 
 interface AtomicOperation<T> {
   /** Created by `defineTimed`, or by `defineOperation` if running it twice, after a lost connection, would do harm. */

@@ -12,7 +12,7 @@ import {
   memoryOf,
 } from "../redis/engine";
 import { followFailover } from "../redis/failover";
-import { systemEnvironment } from "./environment";
+import { systemEnvironment } from "./machine";
 import { waitAtMost } from "../utils/promises";
 import { MemoryStore } from "./store/memoryStore";
 import { RedisStore } from "./store/redisStore";

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import { Connection, processToken } from "./connection";
-import { systemEnvironment, type Environment, type Timer } from "./environment";
+import { systemEnvironment, type Environment, type Timer } from "./machine";
 import { startHeartbeat, type Heartbeat } from "./heartbeat";
 import type { Around, ConnectionOptions, Jobs } from "./types";
 import { SHUTDOWN_MS, Worker } from "./worker";

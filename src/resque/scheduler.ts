@@ -9,7 +9,7 @@ import {
   Outage,
   SkewWatch,
   systemEnvironment,
-} from "./environment";
+} from "./machine";
 import { waitAtMost } from "../utils/promises";
 import { Queue } from "./queue";
 import type { Promotion, QueueStore, Waiting } from "./store/store";

@@ -3,11 +3,17 @@ import { EventEmitter } from "node:events";
 import { toError } from "../errors";
 import { processToken, type Connection } from "./connection";
 import { encode } from "./jobText";
-import { systemEnvironment, type Environment, type Timer } from "./environment";
+import { systemEnvironment, type Environment, type Timer } from "./machine";
 import { viewClassOf, type JobView, type JobViewClass } from "./jobView";
 import { runHooks } from "./plugin";
 import { Queue } from "./queue";
-import { listQueues } from "./queueOrder";
+import {
+  listQueues,
+  WorkerProcess,
+  type JobLease,
+  type Member,
+  type WorkerProcessOptions,
+} from "./workerProcess";
 import { definitionOf, finish, openJob, runBody, runJob } from "./run";
 import {
   type HeldLock,
@@ -17,12 +23,6 @@ import {
   type QueueStore,
 } from "./store/store";
 import type { Around, ConnectionOptions, Jobs, ParsedJob } from "./types";
-import {
-  WorkerProcess,
-  type JobLease,
-  type Member,
-  type WorkerProcessOptions,
-} from "./workerProcess";
 
 export interface WorkerOptions extends Omit<WorkerProcessOptions, "queues"> {
   connection: ConnectionOptions;

@@ -5,19 +5,20 @@ import { ActionheroError } from "../errors";
 import type { PluginReference } from "../resque/plugin";
 import type { JobInfo } from "../resque/types";
 import { tracing } from "../tracing/tracer";
-import { requireQueue, requireTask } from "./find";
+import {
+  requireQueue,
+  requireTask,
+  type JobArguments,
+  type JobInputs,
+  type Task,
+  type TaskInputs,
+  type TaskName,
+} from "./task";
 import { isMiddlewarePlugin } from "./jobWrapper";
 import { argsOf } from "./plans";
 import { resumeRecurrentTask } from "./recurrent";
 import { type JobQueue, queuesOf } from "./scope";
-import type {
-  JobArguments,
-  JobInputs,
-  Task,
-  TaskInputs,
-  TaskName,
-} from "./task";
-import { traceSending } from "./trace";
+import { traceSending } from "./report";
 import { validateInputs } from "./validateInputs";
 
 /**

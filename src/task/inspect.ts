@@ -1,9 +1,8 @@
 /** Inspects the queues, and removes jobs from them. */
 import type { ErrorPayload, ParsedJob, WorkerActivity } from "../resque/types";
-import { requireQueue } from "./find";
+import { requireQueue, type TaskInputs } from "./task";
 import { possibleArgsOf } from "./plans";
 import { pausedOf } from "./scope";
-import type { TaskInputs } from "./task";
 
 /** An entry of the failed list. */
 export type FailedJob = ErrorPayload;

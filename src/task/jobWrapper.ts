@@ -1,7 +1,7 @@
 /** Converts a task to a job definition for workers. */
 import { api } from "../api";
 import { isRedisAway } from "../errors";
-import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
+import { isStandardSchema, type StandardSchema } from "../input/types";
 import type { JobView } from "../resque/jobView";
 import {
   Plugin,
@@ -10,11 +10,10 @@ import {
 } from "../resque/plugin";
 import type { Job, ParsedJob } from "../resque/types";
 import { traceMiddleware, tracing } from "../tracing/tracer";
-import { findTask } from "./find";
+import { findTask, type Task, type TaskContext, type TaskInputs } from "./task";
 import type { TaskMiddleware } from "./registry";
 import { isPeriodic, keepLoadedPlan } from "./plans";
 import { nextRun } from "./recurrent";
-import type { Task, TaskContext, TaskInputs } from "./task";
 import { parseInputs, withDefaults } from "./validateInputs";
 
 /** One run at a time, and one job in total: prevents a recurring task from piling up. */

@@ -6,9 +6,8 @@ import { wholeMs } from "../resque/inspect";
 import type { Due, PlannedTask, QueuedJob } from "../resque/store/store";
 import { sortKeys } from "../utils/objects";
 import { nextCronTime } from "./cronTimes";
-import { requireQueue } from "./find";
+import { requireQueue, type Task, type TaskInputs } from "./task";
 import { ownQueue } from "./scope";
-import type { Task, TaskInputs } from "./task";
 import { fixedDefaults } from "./validateInputs";
 
 /** A plan is stored as its JSON, so equal plans have their keys in one order. */

@@ -12,7 +12,7 @@ import type {
   AwaitedRun,
 } from "../resque/store/store";
 import { unlessFull, logFailure, runStopStep } from "../redis/outages";
-import { requireQueue, requireTask } from "./find";
+import { requireQueue, requireTask, type Task } from "./task";
 import {
   argsOfRuns,
   declaredPlan,
@@ -37,7 +37,6 @@ import {
   PRESENCE_MS,
   retireNode,
 } from "./scope";
-import type { Task } from "./task";
 
 /**
  * Schedule the next run of a recurring task, replacing a waiting one.

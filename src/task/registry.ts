@@ -12,9 +12,8 @@ import {
 } from "../middleware/stack";
 import type { Job } from "../resque/types";
 import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
-import { findTask, taskNotFound } from "./find";
+import { findTask, taskNotFound, Task } from "./task";
 import { wrapTask } from "./jobWrapper";
-import { Task } from "./task";
 import * as fs from "node:fs/promises";
 import * as path from "node:path";
 import { settings } from "../config/settings";

@@ -15,11 +15,16 @@ import { Scheduler, type SchedulerOptions } from "../resque/scheduler";
 import type { Around, ConnectionOptions, Jobs } from "../resque/types";
 import { waitAtMost } from "../utils/promises";
 import { tracing } from "../tracing/tracer";
-import { findTask } from "./find";
+import { findTask } from "./task";
 import { isPeriodic } from "./plans";
 import { queuePriorities, withOwnQueues } from "./scope";
-import { traceFailures, traceJob } from "./trace";
-import { logMultiWorker, logQueue, logScheduler } from "./resqueLog";
+import {
+  traceFailures,
+  traceJob,
+  logMultiWorker,
+  logQueue,
+  logScheduler,
+} from "./report";
 
 export interface ResqueApi {
   /** Connected when the server is initialized. */

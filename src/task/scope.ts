@@ -3,8 +3,7 @@ import { api } from "../api";
 import { id } from "../config/config";
 import { log } from "../log/log";
 import { nodeQueue } from "../resque/store/texts";
-import { requireQueue } from "./find";
-import type { Task } from "./task";
+import { requireQueue, type Task } from "./task";
 
 /** The queue of this node's runs of a task. */
 export function ownQueue(task: Task): string {

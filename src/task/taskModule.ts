@@ -2,14 +2,14 @@
 import { api } from "../api";
 import { continueContext } from "../context/context";
 import { Worker } from "../resque/worker";
-import { requireTask } from "./find";
-import type {
-  RunTaskArguments,
-  TaskInputs,
-  TaskName,
-  TaskResult,
+import {
+  requireTask,
+  type RunTaskArguments,
+  type TaskInputs,
+  type TaskName,
+  type TaskResult,
 } from "./task";
-import { traceTask } from "./trace";
+import { traceTask } from "./report";
 import { validateInputs } from "./validateInputs";
 
 export { addMiddleware, type TaskMiddleware } from "./registry";

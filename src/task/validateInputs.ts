@@ -1,12 +1,12 @@
 /** The checks of a job's inputs, when it is enqueued. */
-import { api } from "../api";
-import { resolveApiMethod } from "../apiMethod";
+import { api, resolveApiMethod } from "../api";
 import { ActionheroError, toError } from "../errors";
 import { type InputErrors, isMissing, NO_TEXT } from "../input/field";
 import { planOf } from "../input/schemaPlan";
 import { applySchema } from "../input/schemaParams";
-import { isStandardSchema, type StandardSchema } from "../input/standardSchema";
 import {
+  isStandardSchema,
+  type StandardSchema,
   MAX_LISTED,
   problemsOf,
   SchemaError,

@@ -7,7 +7,7 @@ import { LogLines } from "../support/logLines";
 import { addAction as registerAction } from "../../src/action/registry";
 import { action, defineAction, type Action } from "../../src/index";
 import { fitted } from "../../src/action/output";
-import type { StandardSchema } from "../../src/input/standardSchema";
+import type { StandardSchema } from "../../src/input/types";
 
 useApp();
 

@@ -8,7 +8,7 @@ import {
   Process,
   type Connection,
 } from "../../src/index";
-import { shareEncoding } from "../../src/utils/sharedEncoding";
+import { shareEncoding } from "../../src/exposure/json";
 import { LineServer, type LineClient } from "../support/lineServer";
 import { LogLines } from "../support/logLines";
 import { MemoryServer } from "../support/memoryServer";

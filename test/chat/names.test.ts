@@ -8,7 +8,7 @@ import {
   redis,
   type ChatPubSubMessage,
 } from "../../src/index";
-import { resolveApiMethod } from "../../src/apiMethod";
+import { resolveApiMethod } from "../../src/api";
 import { describeOnEachEngine } from "../support/engines";
 import { LogLines } from "../support/logLines";
 import { MemoryServer } from "../support/memoryServer";

@@ -1,4 +1,4 @@
-import { formatTable } from "../../src/cli/table";
+import { formatTable } from "../../src/cli/cli";
 
 test("columns are as wide as their widest cell", () => {
   const rows = [

@@ -1,6 +1,6 @@
 /** `utils.safeGlobSync` and the glob that version 29 came with find the same. */
 import * as fs from "node:fs";
-import { safeGlobSync, type GlobOptions } from "../../src/utils/safeGlobSync";
+import { safeGlobSync, type GlobOptions } from "../../src/publicUtils";
 import { describeWithPeers, peerPath } from "../support/peers";
 import { TemporaryProject } from "../support/temporaryProject";
 

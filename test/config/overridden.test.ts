@@ -1,9 +1,6 @@
 /** Settings that have no effect, because another one decides. */
 import { config } from "../../src/index";
-import {
-  overriddenProxies,
-  overriddenSettings,
-} from "../../src/config/overridden";
+import { overriddenProxies, overriddenSettings } from "../../src/boot/mistakes";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();

@@ -10,10 +10,9 @@ import {
   type InputErrors,
   type TextParams,
 } from "../../src/input/field";
-import { problemsOf } from "../../src/input/types";
+import { problemsOf, type StandardSchema } from "../../src/input/types";
 import { applySchema } from "../../src/input/schemaParams";
 import { planOf, prepareInputs, tableOf } from "../../src/input/schemaPlan";
-import type { StandardSchema } from "../../src/input/standardSchema";
 
 const ALL_TEXT = { has: () => true };
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import * as v8 from "node:v8";
 import * as vm from "node:vm";
 import { Redis } from "ioredis";
-import { systemEnvironment } from "../../src/resque/environment";
+import { systemEnvironment } from "../../src/resque/machine";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
 import type { Jobs } from "../../src/resque/types";

@@ -1,5 +1,5 @@
 /** The same histories on a real redis-server, whose scripts read the simulated clock. */
-import { scriptsFor } from "../../src/resque/store/lua/scripts";
+import { scriptsFor } from "../../src/resque/store/redisStore";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { PLANTED_SCRIPTS } from "./simulation/planted";
 import {

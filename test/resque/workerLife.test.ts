@@ -7,12 +7,12 @@ import {
   type Environment,
   SkewWatch,
   systemEnvironment,
-} from "../../src/resque/environment";
+} from "../../src/resque/machine";
 import {
   queueOrder,
   queueOrders,
   resolveQueues,
-} from "../../src/resque/queueOrder";
+} from "../../src/resque/workerProcess";
 import type { Jobs } from "../../src/resque/types";
 import type { Worker } from "../../src/resque/worker";
 import { describeOnEachEngine } from "../support/engines";

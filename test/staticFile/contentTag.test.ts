@@ -6,7 +6,7 @@ import {
   MAX_HASHED_BYTES,
   tagOfContent,
   type FileIdentity,
-} from "../../src/staticFile/contentTag";
+} from "../../src/staticFile/disk";
 
 const MiB = 1024 * 1024;
 const TIME = new Date("2026-01-02T03:04:05Z");

@@ -1,6 +1,5 @@
 import { api } from "../../../src/api";
-import { CLI } from "../../../src/cli/cli";
-import { formatTable } from "../../../src/cli/table";
+import { CLI, formatTable } from "../../../src/cli/cli";
 import { routeSource, type RouteSource } from "../../../src/route/tables";
 import type { RouteType } from "../../../src";
 

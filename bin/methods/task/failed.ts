@@ -1,6 +1,5 @@
-import { CLI } from "../../../src/cli/cli";
+import { CLI, formatTable } from "../../../src/cli/cli";
 import { wholeNumber } from "../../../src/cli/runner";
-import { formatTable } from "../../../src/cli/table";
 import { framework } from "../../framework";
 import type { FailedJob } from "../../../src/task/inspect";
 

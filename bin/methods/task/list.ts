@@ -1,6 +1,5 @@
 import { api } from "../../../src/api";
-import { CLI } from "../../../src/cli/cli";
-import { formatTable } from "../../../src/cli/table";
+import { CLI, formatTable } from "../../../src/cli/cli";
 import type { Task } from "../../../src";
 import { tableOf } from "../../../src/input/schemaPlan";
 

@@ -16,8 +16,11 @@ import type { Action } from "../../action/action";
 import { outputGap } from "../../action/output";
 import { errorText } from "../../errors";
 import { planOf, tableOf } from "../../input/schemaPlan";
-import { failureOf, isStandardSchema } from "../../input/standardSchema";
-import type { DeclaredInputs } from "../../input/types";
+import {
+  failureOf,
+  isStandardSchema,
+  type DeclaredInputs,
+} from "../../input/types";
 import type { Task } from "../../task/task";
 
 /** Run in the child process of the check `boot`. */

@@ -5,11 +5,17 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { keyHolders } from "../../redis/engine";
-import { Operations, type Place, runScript } from "../../redis/script";
-import { systemEnvironment, type Environment } from "../environment";
+import {
+  Operations,
+  type Place,
+  runScript,
+  defineScript,
+  REDIS_CLOCK,
+  type Script,
+} from "../../redis/script";
+import { systemEnvironment, type Environment } from "../machine";
 import type { JobInfo } from "../types";
 import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";
-import { scriptsFor, type ScriptName, type Scripts } from "./lua/scripts";
 import { dueArgs, encodeEffects } from "./lua/effects";
 import {
   JOB,
@@ -19,6 +25,7 @@ import {
   RECORD,
   UNLISTED,
   WITH_EFFECTS,
+  EXCHANGE,
 } from "./lua/exchange";
 import { RedisWakeUps } from "./redisWakeUps";
 import type {
@@ -51,8 +58,14 @@ import type {
   WorkerIdentity,
   WorkerRecord,
 } from "./store";
+import { recordOf } from "../../utils/objects";
+import * as inspect from "./lua/inspect";
+import * as periodic from "./lua/periodic";
+import * as processLua from "./lua/processes";
+import * as producers from "./lua/producers";
+import * as scheduler from "./lua/scheduler";
 
-export interface RedisStoreOptions {
+interface RedisStoreOptions {
   /** The prefix of every key, including the colon. */
   prefix: string;
   /** The timeout of an operation, in ms (default: the client's `commandTimeout`, or 10,000). */
@@ -865,4 +878,40 @@ function runAt(second: number): string {
 
 function sha1(text: string): string {
   return createHash("sha1").update(text).digest("hex");
+}
+
+// --- All scripts of the redis store, by name.
+
+const { APPLY_PARTS: _parts, ...processScripts } = processLua;
+const {
+  REMOVE_QUEUE_PART: _queue,
+  REMOVE_JOBS_PART: _jobs,
+  REMOVE_DELAYED_PART: _delayed,
+  ...producerScripts
+} = producers;
+
+const SOURCES = {
+  ...processScripts,
+  ...producerScripts,
+  ...scheduler,
+  ...inspect,
+  ...periodic,
+  EXCHANGE,
+};
+
+type ScriptName = keyof typeof SOURCES;
+export type Scripts = Readonly<Record<ScriptName, Script>>;
+
+const compiled = new Map<string, Scripts>();
+
+/** @param clock Lua that defines `now()` and `expire(key, ms)` (default: by redis's clock) */
+export function scriptsFor(clock = REDIS_CLOCK): Scripts {
+  let scripts = compiled.get(clock);
+  if (!scripts) {
+    scripts = recordOf(Object.keys(SOURCES) as ScriptName[], (name) =>
+      defineScript(`${clock}${SOURCES[name]}`),
+    );
+    compiled.set(clock, scripts);
+  }
+  return scripts;
 }

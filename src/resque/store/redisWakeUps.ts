@@ -9,7 +9,7 @@ import {
   systemEnvironment,
   type Environment,
   type Timer,
-} from "../environment";
+} from "../machine";
 import type { Waiting } from "./store";
 
 /** One blocking wait, in seconds; the waiters' own timers are shorter or end it when they stop. */

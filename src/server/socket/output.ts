@@ -6,7 +6,7 @@ import { Outbox, ALL_EXCEED } from "../outbox";
 import type { SocketClient } from "./client";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
-import { encodeOnce } from "../../utils/sharedEncoding";
+import { encodeOnce } from "../../exposure/json";
 import { wordedError } from "../../config/errorMessage";
 import { httpFactsOf, toError } from "../../errors";
 import { clientErrorLevel } from "../../exposure/errors";

@@ -5,7 +5,7 @@ import {
   ContentTags,
   tagOfContent,
   type FileIdentity,
-} from "../../staticFile/contentTag";
+} from "../../staticFile/disk";
 import type { StoredEncoding } from "../../staticFile/results";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import {

@@ -13,8 +13,8 @@ import {
   isStandardSchema,
   type JsonSchema,
   jsonSchemaOf,
-} from "../../input/standardSchema";
-import type { Input } from "../../input/types";
+  type Input,
+} from "../../input/types";
 import { requestMethods, takesMethod } from "../../route/registry";
 import { variableOf } from "../../route/matchUrl";
 import { routeSource, type RouteType } from "../../route/tables";

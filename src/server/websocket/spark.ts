@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Connection } from "../../connection/connection";
 import { httpFactsOf, toError } from "../../errors";
-import { encodeOnce } from "../../utils/sharedEncoding";
+import { encodeOnce } from "../../exposure/json";
 import {
   ByteShare,
   FREE_BYTES,

@@ -1,6 +1,6 @@
 import * as fs from "fs";
 import * as path from "path";
-import { EXPORTED_NOW } from "../../../src/cli/upgrade/sources";
+import { EXPORTED_NOW } from "../../../src/cli/upgrade";
 import { runCli } from "../../support/runCli";
 import {
   repositoryRoot,

@@ -7,10 +7,10 @@ import { defineScript } from "../../../src/redis/script";
 import {
   scriptsFor,
   type Scripts,
-} from "../../../src/resque/store/lua/scripts";
+  RedisStore,
+} from "../../../src/resque/store/redisStore";
 import { HEARTBEAT } from "../../../src/resque/heartbeat";
 import { MAX_WORKERS } from "../../../src/resque/store/lua/exchange";
-import { RedisStore } from "../../../src/resque/store/redisStore";
 import type { ExchangeCall, QueueStore } from "../../../src/resque/store/store";
 import type { Backend, OpenBackend, StoreState, Witness } from "./backend";
 import { TIMEOUT_MS, type Network } from "./network";

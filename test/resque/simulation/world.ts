@@ -1,5 +1,5 @@
 /** Simulated time: events in order, and processes that crash, freeze and have clocks of their own. */
-import type { Environment, Timer } from "../../../src/resque/environment";
+import type { Environment, Timer } from "../../../src/resque/machine";
 import type { Random } from "./random";
 
 interface Event {

@@ -1,23 +1,16 @@
-/** Scripts that only read, and those of nodes. */
+/** Scripts that look into the queues, and those that change one job, plan or lock. */
 import { EFFECTS } from "./effects";
 import {
   A,
   ARG,
   B,
   C,
-  FAIL,
   IS_DELAYED,
   IS_QUEUED_PART,
-  JSON_TEXT,
-  NODES,
   operation,
-  QUEUES,
   REBUILD,
-  REQUEUE,
-  SLOTS,
 } from "./shared";
 import { APPLY_PARTS } from "./processes";
-import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
 
 // Returns the time.
 export const CLOCK = `return now()`;
@@ -74,94 +67,6 @@ export const FOREIGN_PINGS = operation(
     if redis.call('EXISTS', ns .. 'ah:owner:' .. member) == 0 then
       local ping = try('GET', ns .. 'worker:ping:' .. (string.match(member, '^[^:]*:[^:]*') or member))
       if ping then result[#result + 1] = ping end
-    end
-  end
-  return result
-`,
-);
-
-/** `liveNodes()`: their ids; dead ones are removed. */
-const LIVE = `
-local function liveNodes()
-  local result = {}
-  for _, node in ipairs(try('SMEMBERS', ns .. 'ah:nodes') or {}) do
-    if redis.call('EXISTS', ns .. 'ah:node:' .. node) == 1 then result[#result + 1] = node
-    else redis.call('SREM', ns .. 'ah:nodes', node) end
-  end
-  table.sort(result)
-  return result
-end
-`;
-
-// Arguments: node, ms that it counts as alive, ms that its queues are kept, queues...
-export const ANNOUNCE = operation(
-  [QUEUES, NODES],
-  `
-  allowWhenFull()
-  local node = ${A}
-  local live, seen = ns .. 'ah:node:' .. node, ns .. 'ah:node-seen:' .. node
-  redis.call('SET', live, '1')
-  expire(live, ${B})
-  redis.call('SET', seen, '1')
-  expire(seen, ${C})
-  rebuild('SADD', ns .. 'ah:nodes', node)
-  for i = ${ARG + 3}, #ARGV do
-    assign(ARGV[i], node)
-  end
-  return 1
-`,
-);
-
-// Arguments: node.
-export const RETIRE = operation(
-  [],
-  `
-  redis.call('DEL', ns .. 'ah:node:' .. ${A})
-  try('SREM', ns .. 'ah:nodes', ${A})
-  return 1
-`,
-);
-
-// Returns the ids of live nodes.
-export const LIVE_NODES = operation([LIVE], "return liveNodes()");
-
-// Arguments: the prefix of the queue names. Returns the queue of each live node.
-export const ASSIGN_QUEUES = operation(
-  [QUEUES, NODES, LIVE],
-  `
-  local queues = liveNodes()
-  for i, node in ipairs(queues) do
-    queues[i] = ${A} .. node
-    assign(queues[i], node)
-  end
-  return queues
-`,
-);
-
-// Returns the names of the queues that were removed with their jobs: their nodes have been silent for too long.
-// Delayed jobs of a node remain until they are due, and so does the owner of their queue.
-export const REMOVE_LOST = operation(
-  [
-    JSON_TEXT,
-    QUEUES,
-    FAIL,
-    REQUEUE,
-    SLOTS,
-    REMOVE_QUEUE_PART,
-    REMOVE_DELAYED_PART,
-  ],
-  `
-  local owners, result = try('HGETALL', ns .. 'ah:node-queues') or {}, {}
-  for i = 1, #owners, 2 do
-    local node = owners[i + 1]
-    local runs, isKept = ns .. 'ah:node-runs:' .. node, redis.call('EXISTS', ns .. 'ah:node-delayed:' .. node) == 1
-    local hasJobs = try('SISMEMBER', ns .. 'queues', owners[i]) == 1 or redis.call('EXISTS', runs) == 1
-    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. node) == 0 and (hasJobs or not isKept) then
-      removeQueue(owners[i])
-      for _, raw in ipairs(try('HVALS', runs) or {}) do removeDelayed(raw) end
-      redis.call('DEL', runs, ns .. 'ah:wake-any:' .. node)
-      if not isKept then redis.call('HDEL', ns .. 'ah:node-queues', owners[i]) end
-      result[#result + 1] = owners[i]
     end
   end
   return result

@@ -1,4 +1,7 @@
-/** Scripts of periodic tasks. `ah:planner:<name>` is there while that one lives, which may have declared some. */
+/**
+ * Scripts of recurring tasks and of nodes. `ah:planner:<name>` exists while the process of this name, which declared plans, is
+ * alive.
+ */
 import {
   A,
   ARG,
@@ -6,12 +9,19 @@ import {
   C,
   D,
   E,
+  FAIL,
   IS_DELAYED,
+  JSON_TEXT,
+  NODES,
   OPEN_RECORD,
   operation,
+  QUEUES,
+  REQUEUE,
+  SLOTS,
 } from "./shared";
 import { PLANNED_RUN_PART, PLANS_PART } from "./effects";
 import { APPLY_PARTS } from "./processes";
+import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
 import { RUN_SEARCH_LENGTH } from "../texts";
 
 // Arguments: node or '', who asks or '', ms that it counts as alive, ms that the plans of a node are kept. Returns task, who
@@ -135,6 +145,96 @@ export const MISSING_RUNS = operation(
     isThere = isThere or isAnyDelayed(at + 4, last) or try('SISMEMBER', ns .. 'ah:stopped', task) == 1
     if not isThere and not isQueued(task, queue, at + 4, last) then result[#result + 1] = task end
     at = last + 1
+  end
+  return result
+`,
+);
+
+// --- Scripts of the nodes, each of which may have queues and plans of its own.
+
+/** `liveNodes()`: their ids; dead ones are removed. */
+const LIVE = `
+local function liveNodes()
+  local result = {}
+  for _, node in ipairs(try('SMEMBERS', ns .. 'ah:nodes') or {}) do
+    if redis.call('EXISTS', ns .. 'ah:node:' .. node) == 1 then result[#result + 1] = node
+    else redis.call('SREM', ns .. 'ah:nodes', node) end
+  end
+  table.sort(result)
+  return result
+end
+`;
+
+// Arguments: node, ms that it counts as alive, ms that its queues are kept, queues...
+export const ANNOUNCE = operation(
+  [QUEUES, NODES],
+  `
+  allowWhenFull()
+  local node = ${A}
+  local live, seen = ns .. 'ah:node:' .. node, ns .. 'ah:node-seen:' .. node
+  redis.call('SET', live, '1')
+  expire(live, ${B})
+  redis.call('SET', seen, '1')
+  expire(seen, ${C})
+  rebuild('SADD', ns .. 'ah:nodes', node)
+  for i = ${ARG + 3}, #ARGV do
+    assign(ARGV[i], node)
+  end
+  return 1
+`,
+);
+
+// Arguments: node.
+export const RETIRE = operation(
+  [],
+  `
+  redis.call('DEL', ns .. 'ah:node:' .. ${A})
+  try('SREM', ns .. 'ah:nodes', ${A})
+  return 1
+`,
+);
+
+// Returns the ids of live nodes.
+export const LIVE_NODES = operation([LIVE], "return liveNodes()");
+
+// Arguments: the prefix of the queue names. Returns the queue of each live node.
+export const ASSIGN_QUEUES = operation(
+  [QUEUES, NODES, LIVE],
+  `
+  local queues = liveNodes()
+  for i, node in ipairs(queues) do
+    queues[i] = ${A} .. node
+    assign(queues[i], node)
+  end
+  return queues
+`,
+);
+
+// Returns the names of the queues that were removed with their jobs: their nodes have been silent for too long.
+// Delayed jobs of a node remain until they are due, and so does the owner of their queue.
+export const REMOVE_LOST = operation(
+  [
+    JSON_TEXT,
+    QUEUES,
+    FAIL,
+    REQUEUE,
+    SLOTS,
+    REMOVE_QUEUE_PART,
+    REMOVE_DELAYED_PART,
+  ],
+  `
+  local owners, result = try('HGETALL', ns .. 'ah:node-queues') or {}, {}
+  for i = 1, #owners, 2 do
+    local node = owners[i + 1]
+    local runs, isKept = ns .. 'ah:node-runs:' .. node, redis.call('EXISTS', ns .. 'ah:node-delayed:' .. node) == 1
+    local hasJobs = try('SISMEMBER', ns .. 'queues', owners[i]) == 1 or redis.call('EXISTS', runs) == 1
+    if redis.call('EXISTS', ns .. 'ah:node-seen:' .. node) == 0 and (hasJobs or not isKept) then
+      removeQueue(owners[i])
+      for _, raw in ipairs(try('HVALS', runs) or {}) do removeDelayed(raw) end
+      redis.call('DEL', runs, ns .. 'ah:wake-any:' .. node)
+      if not isKept then redis.call('HDEL', ns .. 'ah:node-queues', owners[i]) end
+      result[#result + 1] = owners[i]
+    end
   end
   return result
 `,

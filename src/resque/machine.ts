@@ -1,6 +1,6 @@
-/** Clocks, timers and randomness of workers and schedulers. */
+/** What workers and schedulers take from their machine, and how they bear outages of redis and jumps of the clock. */
 import * as os from "node:os";
-import { thisMachine, type Machine, type Timer } from "../utils/machine";
+import { thisMachine, type Machine, type Timer } from "../utils/promises";
 
 export type { Timer };
 
