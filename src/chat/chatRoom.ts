@@ -1,5 +1,4 @@
 /** The exported `chatRoom`: rooms in redis, shared by all nodes. */
-import type { Redis } from "ioredis";
 import { api } from "../api";
 import { id } from "../config/config";
 import { wordedError } from "../config/errorMessage";
