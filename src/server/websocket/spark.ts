@@ -549,7 +549,8 @@ export class SparkSocket extends WebSocket {
 
   /** Whether compressed bytes are being processed. */
   get isInflating(): boolean {
-    return this.spark!.isCompressed && this._receiver!.writableLength > 0;
+    const { _receiver: receiver, spark } = this;
+    return spark!.isCompressed && receiver!.writableLength > 0;
   }
 
   /** Replies that wait for the end of the tick are sent first. */
