@@ -135,6 +135,55 @@ function getHeld(count: number): string {
   );
 }
 
+describe("the actions of clients that wait for their turns", () => {
+  let open = 0;
+  let most = 0;
+  let done = 0;
+
+  beforeAll(() =>
+    addActions({
+      stepwise: {
+        run: async () => {
+          most = Math.max(most, ++open);
+          await Promise.resolve();
+          open--;
+          done++;
+          return {};
+        },
+      },
+    }),
+  );
+
+  beforeEach(() => {
+    most = done = 0;
+  });
+
+  // the first of a chunk, up to this many, do not wait
+  const IN_A_ROW = 16;
+
+  test("end, as far as they wait for nothing, before the next one begins: over HTTP", async () => {
+    const flood = await Promise.all(
+      Array.from({ length: 8 }, () => Client.connect(app.port)),
+    );
+    for (const { socket } of flood)
+      socket.write(get("/api/stepwise").repeat(60));
+    await until(() => done === 8 * 60);
+    expect(most).toBeLessThanOrEqual(IN_A_ROW);
+  });
+
+  test("the same over TCP", async () => {
+    const flood = await Promise.all(
+      Array.from({ length: 8 }, () => Client.connect(socketPort())),
+    );
+    const limit = config.general.simultaneousActions as number;
+    for (const { socket } of flood)
+      socket.write('{"action":"stepwise"}\r\n'.repeat(300));
+    for (const client of flood)
+      await until(() => (client.text.match(/messageId/g) ?? []).length >= 300);
+    expect(most).toBeLessThanOrEqual(limit);
+  });
+});
+
 describe("requests before their answers", () => {
   test("all run at once in version 29's profile", async () => {
     hold();
@@ -264,6 +313,7 @@ describe("requests before their answers", () => {
     const client = await Client.connect(app.port);
     client.socket.write(getHeld(20));
     await until(() => running === 5);
+    await app.ask("/api/quick"); // served after the requests that came before
     release();
     await until(() => client.statuses().length === 20);
     expect(client.statuses()).toEqual([

@@ -112,7 +112,8 @@ export class RequestQueues {
   private waiting = 0;
   /** Queues whose next request may be begun, in the order of their turns. */
   private readonly ready = new Map<Traffic, Queue>();
-  private isScheduled = false;
+  /** Callbacks that are to begin a waiting request each. */
+  private planned = 0;
 
   constructor(private readonly host: RequestQueuesHost) {}
 
@@ -295,33 +296,41 @@ export class RequestQueues {
 
   private schedule(traffic: Traffic, queue: Queue): void {
     this.ready.set(traffic, queue);
-    if (this.isScheduled) return;
-    this.isScheduled = true;
-    setImmediate(() => this.takeTurns());
+    if (this.planned === 0) this.plan();
   }
 
-  /** Serve the queues in order, until they are empty or `MAX_QUEUED_PER_TURN` requests were started. */
-  private takeTurns(): void {
-    this.isScheduled = false;
-    const before = this.waiting;
-    for (const [traffic, queue] of [...this.ready]) {
-      if (before - this.waiting >= MAX_QUEUED_PER_TURN) break;
-      this.ready.delete(traffic); // its next turn comes after those of the others
+  /**
+   * One callback for each request: between them, node runs what its action has begun, so that its response exists, and is
+   * counted, before the next one begins. Responses of 64 actions at once could fill the heap.
+   */
+  private plan(): void {
+    const wanted = Math.max(this.waiting, this.ready.size);
+    this.planned = Math.min(wanted, MAX_QUEUED_PER_TURN);
+    for (let i = 0; i < this.planned; i++) setImmediate(() => this.takeTurn());
+  }
+
+  /** Serve the next queue; its next turn comes after those of the others. */
+  private takeTurn(): void {
+    this.planned--;
+    try {
+      const [next] = this.ready;
+      if (!next) return;
+      const [traffic, queue] = next;
+      this.ready.delete(traffic);
       if (!traffic.socket.destroyed && traffic.queue === queue)
         this.proceed(traffic, queue);
+    } finally {
+      if (this.planned === 0 && this.ready.size > 0) this.plan();
     }
-    const [next] = this.ready;
-    if (next) this.schedule(...next);
   }
 
   private proceed(traffic: Traffic, queue: Queue): void {
     const { arrivals } = queue;
-    const end = Math.min(arrivals.length, queue.next + MAX_PER_TURN);
     const mayBegin = () =>
       countOf(traffic) < MAX_IN_FLIGHT &&
       (traffic.behind?.size ?? 0) < MAX_BEHIND &&
       !isBehind(traffic);
-    while (queue.next < end && mayBegin()) this.beginNext(queue);
+    if (queue.next < arrivals.length && mayBegin()) this.beginNext(queue);
     if (!mayBegin()) return; // continues when the next request is done
     if (queue.next < arrivals.length) return this.schedule(traffic, queue);
     this.close(traffic, queue);

@@ -9,6 +9,7 @@ import { beginMessage, isWorkTracked } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
+import { Slots } from "../../utils/promises";
 import { withFields } from "../../utils/objects";
 import { isUtf8 } from "node:buffer";
 import type { Readable } from "node:stream";
@@ -106,6 +107,9 @@ function sendFile(
   });
 }
 
+/** Files that are read at once, of all clients: the bytes, their text and the frame are in memory. */
+const filesInMemory = new Slots(4);
+
 async function serveFile(
   server: WebSocketServer,
   connection: Connection,
@@ -117,7 +121,14 @@ async function serveFile(
     await server.sendMessage(connection, { error });
     return;
   }
-  await server.processFile(connection);
+  await filesInMemory.take();
+  try {
+    const { isOpen } = connection.rawConnection as Spark;
+    if (isOpen) await server.processFile(connection);
+  } finally {
+    // until then, it has been written and counts as output
+    setImmediate(() => filesInMemory.release());
+  }
 }
 
 interface Client {

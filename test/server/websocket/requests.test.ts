@@ -430,6 +430,35 @@ describe("files", () => {
     expect(messageId).toBe("after");
   });
 
+  test("files of many clients are in memory a few at a time", async () => {
+    const server = api.servers.servers.websocket;
+    const { processFile } = server;
+    let open = 0;
+    let most = 0;
+    let fails = 0;
+    const spy = jest
+      .spyOn(server, "processFile")
+      .mockImplementation(async (connection) => {
+        most = Math.max(most, ++open);
+        try {
+          if (fails++ < 5) throw new Error("broken");
+          await processFile.call(server, connection);
+        } finally {
+          open--;
+        }
+      });
+    const many = await Promise.all(
+      Array.from({ length: 20 }, () => connectWebsocket()),
+    );
+    const answers = await Promise.all(
+      many.map((one) => one.request({ event: "file", file: "long.txt" })),
+    );
+    spy.mockRestore();
+    expect(answers.filter(({ length }) => length === 400_000)).toHaveLength(15);
+    expect(most).toBe(4);
+    for (const one of many) one.close();
+  });
+
   test("a file that is too long is refused", async () => {
     config.websocket.maxBufferedBytes = 300_000;
     const { error, content } = await ask("long.txt");
