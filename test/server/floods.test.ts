@@ -175,7 +175,7 @@ describe("the actions of clients that wait for their turns", () => {
     const flood = await Promise.all(
       Array.from({ length: 8 }, () => Client.connect(socketPort())),
     );
-    const limit = config.general.simultaneousActions as number;
+    const limit = config.general.simultaneousActions;
     for (const { socket } of flood)
       socket.write('{"action":"stepwise"}\r\n'.repeat(300));
     for (const client of flood)

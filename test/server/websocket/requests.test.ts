@@ -432,7 +432,7 @@ describe("files", () => {
 
   test("files of many clients are in memory a few at a time", async () => {
     const server = api.servers.servers.websocket;
-    const { processFile } = server;
+    const processFile = server.processFile.bind(server);
     let open = 0;
     let most = 0;
     let fails = 0;
@@ -442,7 +442,7 @@ describe("files", () => {
         most = Math.max(most, ++open);
         try {
           if (fails++ < 5) throw new Error("broken");
-          await processFile.call(server, connection);
+          await processFile(connection);
         } finally {
           open--;
         }
