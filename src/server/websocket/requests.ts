@@ -279,11 +279,14 @@ async function collect(
 ): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of stream) {
+  // leaving the loop would end the stream with an error, which is logged as one of the file
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
     const piece = Buffer.from(chunk as Buffer | string);
     chunks.push(piece);
     bytes += piece.length;
-    if (!isWanted() || (maxBytes > 0 && bytes > maxBytes)) return undefined;
+    if (isWanted() && !(maxBytes > 0 && bytes > maxBytes)) continue;
+    stream.destroy();
+    return undefined;
   }
   return Buffer.concat(chunks, bytes);
 }

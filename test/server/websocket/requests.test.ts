@@ -11,6 +11,7 @@ import {
   type WebsocketClient,
 } from "../../support/websocketClient";
 import type { Spark } from "../../../src/server/websocket/spark";
+import { fileReplyOf } from "../../../src/server/websocket/requests";
 import { api, config } from "../../../src/index";
 import { restoreConfig } from "../../support/withConfig";
 
@@ -457,6 +458,18 @@ describe("files", () => {
     expect(answers.filter(({ length }) => length === 400_000)).toHaveLength(15);
     expect(most).toBe(4);
     for (const one of many) one.close();
+  });
+
+  test("a file whose client has left is no error of the file", async () => {
+    const fileStream = Readable.from([Buffer.from("a"), Buffer.from("b")]);
+    const onError = jest.fn();
+    fileStream.on("error", onError);
+    const facts = { mime: "text/plain", length: 2 };
+    const wish = { encoding: "", maxBytes: 0, isWanted: () => false };
+    const { content } = await fileReplyOf({ fileStream }, facts, wish);
+    expect(content).toBeNull();
+    await until(() => fileStream.closed);
+    expect(onError).not.toHaveBeenCalled();
   });
 
   test("a file that is too long is refused", async () => {
