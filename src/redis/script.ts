@@ -81,11 +81,12 @@ local time = now()
 if time > tonumber(ARGV[5]) then return -time end
 if ops ~= '' then
   ops = ns .. 'ah:ops:' .. ops
-  if redis.call('GETBIT', ops, number) == 1 then
-    local known = redis.call('HGET', ops .. ':replies', number)
-    if known then return {time, cmsgpack.unpack(known)} end
-    return time
-  end
+  local isDone, known = redis.pcall('GETBIT', ops, number), nil
+  if isDone == 1 then known = redis.pcall('HGET', ops .. ':replies', number) end
+  -- something else was put there: it must not make all calls fail
+  if type(isDone) == 'table' or type(known) == 'table' then redis.call('DEL', ops, ops .. ':replies')
+  elseif known then return {time, cmsgpack.unpack(known)}
+  elseif isDone == 1 then return time end
 end
 ${functions}
 local function run()
@@ -100,7 +101,12 @@ if reply ~= 1 then
   -- a full redis refuses a first write that needs memory
   redis.call('HDEL', ns .. 'ah:full', '')
   local replies, low = ops .. ':replies', tonumber(ARGV[4])
-  for _, old in ipairs(redis.call('HKEYS', replies)) do
+  local others = redis.pcall('HKEYS', replies)
+  if others.err then
+    redis.call('DEL', replies)
+    others = {}
+  end
+  for _, old in ipairs(others) do
     if tonumber(old) < low then redis.call('HDEL', replies, old) end
   end
   redis.call('HSET', replies, number, cmsgpack.pack(reply))

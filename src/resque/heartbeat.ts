@@ -194,7 +194,7 @@ function beat(
 }
 
 export const HEARTBEAT = `
-if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[2]) == 0 and not redis.call('ZSCORE', KEYS[1], ARGV[2]) then return 0 end
 redis.call('HDEL', ARGV[1] .. 'ah:full', '')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

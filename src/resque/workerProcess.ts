@@ -152,6 +152,8 @@ class Member {
   fetchedIn = "";
   /** The outcome of its last job, until it is reported. */
   outcome: Outcome = NO_OUTCOME;
+  /** The text of its last job. */
+  raw?: string;
   /** Locks that live as long as the worker. */
   readonly locks = new Map<string, HeldLock>();
   /** Its last job was requeued because it took too long. */
@@ -441,14 +443,14 @@ export class WorkerProcess {
     for (const member of batch) {
       if (!isRequesting(member.state)) continue;
       this.dropStaleOutcome(member);
-      const { identity: worker, outcome, state } = member;
+      const { identity: worker, outcome, raw, state } = member;
       const want = state === "fetching";
       if (!want && outcome === NO_OUTCOME) {
         this.move(member, "empty");
         continue;
       }
       members.push(member);
-      slots.push({ worker, outcome, want });
+      slots.push({ worker, outcome, raw, want });
     }
     if (members.length === 0) return undefined;
     const { id: process, after } = this;
@@ -486,6 +488,7 @@ export class WorkerProcess {
       if (this.named.has(job.queue)) isStep = true;
       else this.after = job.queue;
       member.fetchedIn = call.process;
+      member.raw = job.raw;
       if (index === alone) this.lone = member;
       this.move(member, "job");
       if (member.state === "running") void this.run(member, job);

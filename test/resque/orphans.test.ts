@@ -137,9 +137,54 @@ describeOnRedis("workers without a process", () => {
     expect(await store.repairOrphans()).toHaveLength(count);
   });
 
+  test.each(["lost", "of a wrong type"])(
+    "a registration that is %s is written again, and no other process takes the running job",
+    async (how) => {
+      const ran: string[] = [];
+      let finish!: () => void;
+      const finished = new Promise<void>((resolve) => (finish = resolve));
+      const jobs = {
+        x: async (name: string) => {
+          ran.push(name);
+          await finished;
+        },
+      };
+      const queue = await bench.queue();
+      const given = jest.fn();
+      for (const name of ["one:1+1", "two:2+1"]) {
+        const options = { name, queues: "q", heartbeatTimeout: 300 };
+        const worker = await bench.startedWorker(jobs, options);
+        for (const event of ["fenced", "reaped", "repaired"])
+          worker.on(event, given);
+        await queue.enqueue("q", "x", [name]);
+      }
+      await until(() => ran.length === 2);
+      const keys = await registrations();
+      expect(keys).toHaveLength(2);
+      for (let round = 0; round < 3; round++) {
+        await redis.del(keys);
+        if (how !== "lost")
+          for (const key of keys) await redis.set(key, "x");
+        await redis.del("resque:ah:orphan-sweep"); // workers are looked for again
+        for (const key of keys)
+          await until(async () => (await redis.type(key)) === "hash");
+      }
+      finish();
+      await until(async () => (await queue.stats()).processed === "2");
+      expect(ran).toHaveLength(2);
+      expect(given).not.toHaveBeenCalled();
+    },
+  );
+
+  const registrations = async () =>
+    (await redis.keys("resque:ah:proc:*")).filter((k) => !/members$/.test(k));
   const LOST: Record<string, (member: string) => Promise<unknown>> = {
     "their process's list of them": async () =>
       redis.del(await redis.keys("resque:ah:proc:*:members")),
+    "their process's registration": async () =>
+      redis.del(await registrations()),
+    "their process's registration, and its lease": async () =>
+      redis.del(...(await registrations()), "resque:ah:procs"),
     "their owners": (member) => redis.del(`resque:ah:owner:${member}`),
     "all that lists them": async (member) =>
       redis.del(

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
+import { toError } from "../../errors";
 import { keyHolders } from "../../redis/engine";
 import {
   Operations,
@@ -19,6 +20,7 @@ import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";
 import { dueArgs, encodeEffects } from "./lua/effects";
 import {
   JOB,
+  LOST,
   MAX_WORKERS,
   NEXT_JOB,
   NO_FETCH,
@@ -214,7 +216,9 @@ export class RedisStore implements QueueStore {
     workers: readonly WorkerIdentity[],
     locks: readonly HeldLock[],
   ): Promise<Renewal | undefined> {
-    const args: (string | number)[] = [process, ttlMs, workers.length];
+    const { connectionName = "" } = this.options;
+    const args: (string | number)[] = [process, ttlMs, connectionName];
+    args.push(workers.length);
     for (const { name, quoted, queues } of workers)
       args.push(name, quoted, queues);
     for (const { key, value, seconds } of locks) args.push(key, value, seconds);
@@ -263,7 +267,8 @@ export class RedisStore implements QueueStore {
     const canTell = isConnected(options.connectionName ?? "");
     const gone: string[] = [];
     for (const id of processes) {
-      const name = await redis.hget(`${prefix}ah:proc:${id}`, "connection");
+      const key = `${prefix}ah:proc:${id}`;
+      const name = await orNone(redis.hget(key, "connection"), null);
       if (!name || (canTell && !isConnected(name))) gone.push(id);
     }
     return gone;
@@ -304,13 +309,30 @@ export class RedisStore implements QueueStore {
     for (const slot of slots) args.push(codeOf(slot));
     for (const { outcome } of slots)
       if (outcome.effects) encodeEffects(outcome.effects, args);
-    const reply = (await runScript(
-      this.redis,
-      this.scripts.EXCHANGE,
-      [`${this.prefix}ah:proc:${call.process}`],
-      args,
-    )) as (number | string)[] | null;
-    return reply ? openExchange(reply, call) : "fenced";
+    for (;;) {
+      const reply = (await runScript(
+        this.redis,
+        this.scripts.EXCHANGE,
+        [`${this.prefix}ah:proc:${call.process}`],
+        args,
+      )) as (number | string)[] | typeof LOST | null;
+      if (reply === LOST && (await this.restore(call))) continue;
+      return reply ? openExchange(reply, call) : "fenced";
+    }
+  }
+
+  /** Write the lost registration of the caller again. @returns whether there was one */
+  private async restore({
+    process,
+    number,
+    slots,
+  }: ExchangeCall): Promise<boolean> {
+    const { connectionName = "" } = this.options;
+    const args: (string | number)[] = [process, connectionName, number];
+    for (const { worker, outcome, raw } of slots)
+      if (raw !== undefined && COUNTED.has(outcome.kind))
+        args.push(worker.member, raw);
+    return (await this.intime("RESTORE", args)) === 1;
   }
 
   /** What all calls with one order of queues have in common for a second. */
@@ -430,13 +452,13 @@ export class RedisStore implements QueueStore {
   }
 
   async pausedQueues(): Promise<string[]> {
-    return (await this.redis.smembers(`${this.prefix}ah:paused`)).sort();
+    return (await this.members("ah:paused")).sort();
   }
 
   // ---------------------------------------------------------------- inspect
 
   queues(): Promise<string[]> {
-    return this.redis.smembers(`${this.prefix}queues`);
+    return this.members("queues");
   }
 
   async lengths(
@@ -481,11 +503,11 @@ export class RedisStore implements QueueStore {
 
   async delayedSeconds(): Promise<number[]> {
     const key = `${this.prefix}delayed_queue_schedule`;
-    return (await this.redis.zrange(key, 0, -1)).map(Number);
+    return (await orNone(this.redis.zrange(key, 0, -1), [])).map(Number);
   }
 
   delayedJobs(second: number): Promise<string[]> {
-    return this.redis.lrange(`${this.prefix}delayed:${second}`, 0, -1);
+    return this.range(`delayed:${second}`, 0, -1);
   }
 
   async scheduledAt(raw: string): Promise<number[]> {
@@ -498,11 +520,11 @@ export class RedisStore implements QueueStore {
   }
 
   failedCount(): Promise<number> {
-    return this.redis.llen(`${this.prefix}failed`);
+    return orNone(this.redis.llen(`${this.prefix}failed`), 0);
   }
 
   failed(start: number, stop: number): Promise<string[]> {
-    return this.redis.lrange(`${this.prefix}failed`, start, stop);
+    return this.range("failed", start, stop);
   }
 
   async removeFailed(entry: string): Promise<number> {
@@ -510,7 +532,7 @@ export class RedisStore implements QueueStore {
   }
 
   workers(): Promise<string[]> {
-    return this.redis.smembers(`${this.prefix}workers`);
+    return this.members("workers");
   }
 
   async records(members: readonly string[]): Promise<WorkerRecord[]> {
@@ -559,14 +581,13 @@ export class RedisStore implements QueueStore {
   }
 
   leader(): Promise<string | null> {
-    return this.redis.get(`${this.prefix}resque_scheduler_leader_lock`);
+    const key = `${this.prefix}resque_scheduler_leader_lock`;
+    return orNone(this.redis.get(key), null);
   }
 
   async jobInfo(id: string): Promise<JobInfo | undefined> {
-    return jobInfoOf(
-      id,
-      await this.redis.hgetall(`${this.prefix}ah:job:${id}`),
-    );
+    const fields = this.redis.hgetall(`${this.prefix}ah:job:${id}`);
+    return jobInfoOf(id, await orNone(fields, {}));
   }
 
   // ------------------------------------------------------------------ nodes
@@ -721,6 +742,14 @@ export class RedisStore implements QueueStore {
     return this.operations.intime(this.scripts[script], this.place, args);
   }
 
+  private members(name: string): Promise<string[]> {
+    return orNone(this.redis.smembers(this.prefix + name), []);
+  }
+
+  private range(name: string, start: number, stop: number): Promise<string[]> {
+    return orNone(this.redis.lrange(this.prefix + name, start, stop), []);
+  }
+
   private date(): string {
     return new Date(this.operations.estimate()).toString();
   }
@@ -813,6 +842,16 @@ function* batchesOf(texts: readonly string[]): Generator<string[]> {
   if (batch.length > 0) yield batch;
 }
 
+/** What cannot be read because its key has a wrong type counts as lost. */
+async function orNone<T>(reply: Promise<T>, none: T): Promise<T> {
+  try {
+    return await reply;
+  } catch (error) {
+    if (!toError(error).message.startsWith("WRONGTYPE")) throw error;
+    return none;
+  }
+}
+
 function renewalOf(reply: unknown): Renewal | undefined {
   if (!reply) return undefined;
   const [time, ...expired] = reply as string[];
@@ -828,6 +867,9 @@ function returnedOf(reply: unknown): Returned[] {
   }
   return result;
 }
+
+/** Outcomes of jobs that were in the records of their workers. */
+const COUNTED: ReadonlySet<string> = new Set(["success", "failure", "retried"]);
 
 const CODES = { none: "", success: "p", uncounted: "n", retried: "r" };
 

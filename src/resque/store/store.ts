@@ -136,6 +136,8 @@ export const NO_OUTCOME: Outcome = { kind: "none" };
 export interface ExchangeSlot {
   worker: WorkerIdentity;
   outcome: Outcome;
+  /** The job that it reports. */
+  raw?: string;
   /** Fetch another job; a worker that reports nothing and still holds one gets that. */
   want: boolean;
 }

@@ -216,8 +216,8 @@ export const PLANTED_SCRIPTS: readonly {
     change: (name, lua) =>
       name === "ENQUEUE" || name === "PRODUCE"
         ? lua.replace(
-            "if redis.call('GETBIT', ops, number) == 1 then",
-            "if false then",
+            "redis.pcall('GETBIT', ops, number), nil",
+            "0, nil",
           )
         : lua,
   },

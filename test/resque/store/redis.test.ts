@@ -5,7 +5,9 @@ import {
   NO_OUTCOME,
   workerIdentity,
   type Effect,
+  type ExchangeSlot,
   type QueuedJob,
+  type WorkerIdentity,
 } from "../../../src/resque/store/store";
 import { describeOnRedis, RedisServer } from "../../support/redisServer";
 import { until } from "../../support/until";
@@ -232,6 +234,8 @@ describeOnRedis("the store on redis", () => {
   describe("keys that were lost", () => {
     const worker = workerIdentity("p:1", "q");
     const LISTING = {
+      registration: "ah:proc:p",
+      lease: "ah:procs",
       members: "ah:proc:p:members",
       owner: `ah:owner:${worker.member}`,
       workers: "workers",
@@ -248,6 +252,8 @@ describeOnRedis("the store on redis", () => {
     let actor: Actor;
     let held: QueuedJob;
     beforeEach(async () => {
+      store.close();
+      store = new RedisStore(redis, { prefix: "resque:", connectionName: "test" }); // prettier-ignore
       actor = await Actor.start(store, "p", ["q"]);
       await actor.worker("p:1");
       await store.enqueue("q", [job(1).raw, job(2).raw]);
@@ -265,6 +271,80 @@ describeOnRedis("the store on redis", () => {
         expect(await listing()).toEqual(LISTED);
         expect(await redis.get("resque:stat:processed")).toBe("1");
         expect(await actor.next(worker, SUCCESS)).toBeUndefined();
+      },
+    );
+
+    const REGISTRATIONS = (["none", "lease", "members", "owner"] as const).flatMap(
+      (other) => ["lost", "of a wrong type"].map((how) => ({ other, how })),
+    );
+    const spoil = async (how: string, ...names: string[]) => {
+      await lose(...names);
+      if (how === "lost") return;
+      for (const name of names) await redis.rpush(`resque:${name}`, "x");
+    };
+
+    describe.each(REGISTRATIONS)(
+      "the registration is $how, and with it $other",
+      ({ how, other }) => {
+        const names = [LISTING.registration];
+        if (other !== "none") names.push(LISTING[other]);
+        const isWhole = async () => {
+          expect(await listing()).toEqual(LISTED);
+          expect(await redis.hget("resque:ah:proc:p", "connection")).toBe(
+            "test",
+          );
+          expect(await redis.zscore("resque:ah:procs", "p")).not.toBeNull();
+        };
+
+        test("the report and the next job get through, once", async () => {
+          await spoil(how, ...names);
+          const slots: ExchangeSlot[] = [
+            { worker, outcome: SUCCESS, raw: held.raw, want: true },
+          ];
+          expect(await actor.exchange(slots)).toMatchObject({ jobs: [job(2)] });
+          // the reply was lost
+          const same = await actor.exchange(slots, actor.number);
+          expect(same).toMatchObject({ jobs: [job(2)] });
+          await spoil(how, ...names);
+          expect(await actor.exchange(slots, actor.number)).toMatchObject({ jobs: [job(2)] }); // prettier-ignore
+          expect(await redis.get("resque:stat:processed")).toBe("1");
+          expect(await actor.exchange(slots, 1)).toBe("fenced");
+          await store.renew("p", 30_000, [worker], []);
+          await isWhole();
+          expect(await actor.next(worker, SUCCESS)).toBeUndefined();
+        });
+
+        test("other processes take its job for running, and the renewal repairs all", async () => {
+          await spoil(how, ...names);
+          expect(await store.findOrphans()).toEqual([]);
+          expect(await store.repairOrphans()).toEqual([]);
+          await store.register("heir", 30_000, "connection heir");
+          expect(await store.join("heir", worker, 30_000)).toBe("taken");
+          await store.renew("p", 30_000, [worker], []);
+          await isWhole();
+          expect(await store.repairOrphans()).toEqual([]);
+          expect(await store.join("p", workerIdentity("p:2", "q"), 30_000)).toBe("joined"); // prettier-ignore
+          expect(await actor.next(worker, SUCCESS)).toEqual(job(2));
+        });
+
+        test("its process is reaped when its lease has ended", async () => {
+          await spoil(how, ...names);
+          await store.register("heir", 30_000, "connection heir");
+          await store.repairOrphans(1);
+          await redis.zadd("resque:ah:procs", 1, "p");
+          const renewal = await store.renew("heir", 30_000, [], []);
+          expect(renewal!.expired).toEqual(["p"]);
+          expect(await store.findDisconnected(["p"])).toEqual(["p"]);
+          const returned = [
+            ...(await store.reap("p", 0))!,
+            ...(await store.repairOrphans()),
+          ];
+          expect(returned).toMatchObject([{ what: "requeued", ...held }]);
+          expect(await store.renew("p", 30_000, [worker], [])).toBeUndefined();
+          const slots = [{ worker, outcome: SUCCESS, want: true }];
+          expect(await actor.exchange(slots)).toBe("fenced");
+          expect(await store.jobs("q", 0, -1)).toHaveLength(2);
+        });
       },
     );
 
@@ -319,6 +399,55 @@ describeOnRedis("the store on redis", () => {
       expect(await store.locks()).toEqual({});
       expect((await store.lengths(["q"])).q.queued).toBe(2);
     });
+  });
+
+  describe("a queue that is no longer listed anywhere, with its jobs", () => {
+    const LISTINGS = [
+      ["q", ["queues", "ah:ready"]],
+      ["q:node:n", ["queues", "ah:ready", "ah:ready:n"]],
+    ] as const;
+    const spoilt = LISTINGS.flatMap(([queue, keys]) =>
+      ["lost", "of a wrong type"].map((how) => ({ queue, keys, how })),
+    );
+    let actor: Actor;
+    let worker: WorkerIdentity;
+    const lists = async (queue: string) => {
+      expect(await store.queues()).toEqual([queue]);
+      const jobs = await actor.next(worker);
+      expect(jobs).toMatchObject({ queue });
+    };
+    beforeEach(async () => {
+      actor = await Actor.start(store, "p", ["*"], "n");
+      worker = await actor.worker();
+    });
+
+    test.each(spoilt)(
+      "is found by the search for runs of a recurring task: $queue, $how",
+      async ({ queue, keys, how }) => {
+        const raw = jobText(queue, "per", {});
+        const node = queue === "q" ? undefined : "n";
+        await store.enqueue(queue, [raw], { node });
+        for (const key of keys) {
+          await redis.del(`resque:${key}`);
+          if (how !== "lost") await redis.set(`resque:${key}`, "x");
+        }
+        const run = { task: "per", queue, raws: [raw], onlyInQueue: false };
+        expect(await store.missingRuns([run])).toEqual([]);
+        await lists(queue);
+      },
+    );
+
+    test.each([1, 40, 1_000])(
+      "is listed again by the next jobs: %p wait already",
+      async (waiting) => {
+        const raws = Array.from({ length: waiting }, () => job().raw);
+        await store.enqueue("q", raws);
+        await redis.del("resque:queues", "resque:ah:ready");
+        for (let n = 0; n < (waiting < 32 ? 1 : 32); n++)
+          await store.enqueue("q", [job(n).raw]);
+        await lists("q");
+      },
+    );
   });
 
   describe("keys of wrong types", () => {
@@ -446,6 +575,37 @@ describeOnRedis("the store on redis", () => {
       expect(await actor.next(worker, SUCCESS)).toBeDefined();
       while (await actor.next(worker, SUCCESS));
       expect(await redis.type(key)).not.toBe("string");
+    });
+
+    test("calls go on although something else is where they are remembered", async () => {
+      const first = job(1);
+      await store.removeDelayed(first.raw); // its reply is kept
+      const keys = await redis.keys("resque:ah:ops:*");
+      expect(keys).toHaveLength(2);
+      for (const spoilt of [keys, [keys[0]], [keys[1]]]) {
+        for (const key of spoilt) await redis.multi().del(key).sadd(key, "x").exec(); // prettier-ignore
+        await store.enqueue("q", [first.raw]);
+        await store.delay(job(2), { inMs: 60_000 });
+        expect(await store.removeDelayed(job(2).raw)).toHaveLength(1);
+        const types = await Promise.all(keys.map((key) => redis.type(key)));
+        expect(types.sort()).toEqual(["hash", "string"]);
+      }
+      expect((await store.lengths(["q"])).q.queued).toBe(3);
+    });
+
+    test("what cannot be read is shown as empty", async () => {
+      for (const key of ["queues", "workers", "failed", "delayed:1", "delayed_queue_schedule", "resque_scheduler_leader_lock", "ah:paused", "ah:job:1"]) // prettier-ignore
+        await redis.zadd(`resque:${key}`, 1, "1");
+      await redis.set("resque:delayed_queue_schedule", "x");
+      expect(await store.queues()).toEqual([]);
+      expect(await store.workers()).toEqual([]);
+      expect(await store.failedCount()).toBe(0);
+      expect(await store.failed(0, -1)).toEqual([]);
+      expect(await store.delayedSeconds()).toEqual([]);
+      expect(await store.delayedJobs(1)).toEqual([]);
+      expect(await store.leader()).toBeNull();
+      expect(await store.pausedQueues()).toEqual([]);
+      expect(await store.jobInfo("1")).toBeUndefined();
     });
 
     test("a delayed job that is refused leaves no owner of its queue", async () => {

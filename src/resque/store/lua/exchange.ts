@@ -6,6 +6,7 @@ import {
   DELAY,
   FAIL,
   JSON_TEXT,
+  KNOWN,
   LISTING,
   OPEN_RECORD,
   QUEUES,
@@ -29,6 +30,9 @@ export const JOB = 1;
 export const RECORD = 2;
 export const NEXT_JOB = 3;
 export const UNLISTED = 4;
+
+/** The whole reply: the registration was lost, so that the number of the last call is unknown. */
+export const LOST = 0;
 
 /** In an argument, before the outcome: the worker fetches no job; its outcome has effects. */
 export const NO_FETCH = "-";
@@ -69,10 +73,13 @@ const ENDED_ALONE = `
   end
 `;
 
+/** Of the process. */
+const ID = `string.sub(process, #ns + ${"ah:proc:".length + 1})`;
+
 /** A worker that the members have lost is listed again, if its owner or the record of its job says that it is still one. */
 const LIST_AGAIN = `
   ${REBUILD}${LISTING}
-  local id, member = string.sub(process, #ns + ${"ah:proc:".length + 1}), ARGV[${FIRST_MEMBER - 1} + worker]
+  local id, member = ${ID}, ARGV[${FIRST_MEMBER - 1} + worker]
   local owner = try('GET', ns .. 'ah:owner:' .. member)
   if owner == id or not owner and redis.call('EXISTS', ns .. 'worker:' .. member) == 1 then
     names[worker] = claim(id, member)
@@ -101,7 +108,7 @@ const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 // KEYS: process. ARGV: JSON of a list (prefix, run_at as JSON, node, queues...), the number of the call times MAX_WORKERS
 // plus the number of workers, queue with the last turn or '', members..., outcomes ('' none, 'p' success, 'n' uncounted, 'r'
 // retried, 'f' and an entry of the failed list), the effects of each outcome that has effects.
-// Returns nil when the process is not registered, or the call is older than the last one; else the current job of each
+// Returns nil when the process is not registered, or the call is older than the last one; LOST; else the current job of each
 // worker, then, if there are any, the problems of the data and the number of the worker whose job runs alone or 0.
 //
 // What all calls of a process have in common is one argument, as each one costs the process that sends it a third of a
@@ -120,8 +127,11 @@ local workerCount = ARGV[2] % ${MAX_WORKERS}
 local call = (ARGV[2] - workerCount) / ${MAX_WORKERS}
 local known = try('HMGET', process, 'call', 'alone') or {}
 local last, alone = tonumber(known[1] or '-1'), known[2]
-if last == -1 then redis.call('DEL', process) end
-if last == -1 or call < last then return false end
+if last == -1 then
+  ${KNOWN}
+  return isKnown(${ID}) and ${LOST}
+end
+if call < last then return false end
 local firstCode = ${FIRST_MEMBER} + workerCount
 local names = try('HMGET', process .. ':members', unpack(ARGV, ${FIRST_MEMBER}, firstCode - 1)) or {}
 for worker = 1, workerCount do

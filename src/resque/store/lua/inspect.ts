@@ -43,8 +43,8 @@ export const JOBS = operation(
   [],
   `
   local queue, list = ${A}, ns .. 'queue:' .. ${A}
-  if not try('HGET', ns .. 'ah:waiting', queue) then return redis.call('LRANGE', list, ${B}, ${C}) end
-  local jobs, head = redis.call('LRANGE', list, 0, -1), #queue .. ':' .. queue
+  if not try('HGET', ns .. 'ah:waiting', queue) then return try('LRANGE', list, ${B}, ${C}) or {} end
+  local jobs, head = try('LRANGE', list, 0, -1) or {}, #queue .. ':' .. queue
   for _, class in ipairs(try('SMEMBERS', ns .. 'ah:limits') or {}) do
     for _, entry in ipairs(try('LRANGE', ns .. 'ah:parked:' .. class, 0, -1) or {}) do
       if string.sub(entry, 1, #head) == head then jobs[#jobs + 1] = string.sub(entry, #head + 1) end

@@ -16,6 +16,7 @@ import {
   OPEN_RECORD,
   operation,
   QUEUES,
+  RELIST,
   REQUEUE,
   SLOTS,
 } from "./shared";
@@ -83,10 +84,12 @@ export const PLAN = operation(
 const RECORD_PAGE = 500;
 
 // Arguments, per run: task, queue, '1' when only runs of that queue count, number of texts, texts. Returns the tasks without
-// a run. A job that moves from one place to another is always found, because all places are searched in one step.
+// a run. A job that moves from one place to another is always found, because all places are searched in one step. A queue with jobs
+// whose listing was lost is listed again.
 export const MISSING_RUNS = operation(
-  [OPEN_RECORD, IS_DELAYED],
+  [QUEUES, RELIST, OPEN_RECORD, IS_DELAYED],
   `
+  allowWhenFull()
   local function classOf(raw)
     local class = string.match(raw, '^{"class":"([^"\\\\]*)"')
     if class then return class end
@@ -123,6 +126,7 @@ export const MISSING_RUNS = operation(
     local list, parked, head = ns .. 'queue:' .. queue, ns .. 'ah:parked:' .. task, #queue .. ':' .. queue
     local length, waiting = lengthOf(list), lengthOf(parked)
     if not length or not waiting then return true end
+    if length > 0 then relist(queue, length) end
     for i = first, last do
       if length > 0 and redis.call('LPOS', list, ARGV[i]) then return true end
     end

@@ -13,6 +13,7 @@ import {
   REQUEUE_JOB_OF,
   IS_QUEUED_PART,
   JSON_TEXT,
+  KNOWN,
   LISTING,
   operation,
   QUEUES,
@@ -61,23 +62,43 @@ export const REGISTER = operation(
 `,
 );
 
-// Arguments: id, ms, number of workers, then name, name as JSON and queues of each, then key, value and seconds of each
-// lock. Returns as above; false when the process is no longer registered. A worker that has left meanwhile gets no ping;
-// what was lost of the listing of the others is written again.
+// Arguments: id, ms, name of its connections, number of workers, then name, name as JSON and queues of each, then key, value and
+// seconds of each lock. Returns as above; false when the process is no longer registered. A worker that has left meanwhile gets no
+// ping; what was lost of the registration and of the listing of the others is written again.
 export const RENEW = operation(
   [JSON_TEXT, REBUILD, LISTING, EXPIRED, PING, RENEWAL],
   `
-  if redis.call('EXISTS', ns .. 'ah:proc:' .. ${A}) == 0 then return false end
+  if not isKnown(${A}) then return false end
   allowWhenFull()
   rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
-  local at = ${ARG + 3}
-  for _ = 1, tonumber(${C}) do
+  rebuild('HSETNX', ns .. 'ah:proc:' .. ${A}, 'connection', ${C})
+  local at = ${ARG + 4}
+  for _ = 1, tonumber(${D}) do
     local member = ARGV[at] .. ':' .. ARGV[at + 2]
     if isOf(${A}, member) and claim(${A}, member) then ping(ARGV[at], ARGV[at + 1], ARGV[at + 2], ${B}) end
     at = at + 3
   end
   renewLocks(at)
   return expired()
+`,
+);
+
+// Arguments: id, name of its connections, number of a call, then member and job of each worker that reports in it. Writes a lost
+// registration again, so that the call can be sent again; false when the process is not registered. If no worker has the job that
+// it reports, the call has taken effect before.
+export const RESTORE = operation(
+  [REBUILD, KNOWN],
+  `
+  if not isKnown(${A}) then return false end
+  allowWhenFull()
+  local process, isDone = ns .. 'ah:proc:' .. ${A}, ARGV[${ARG + 3}] ~= nil
+  for at = ${ARG + 3}, #ARGV, 2 do
+    local tail = ',"payload":' .. ARGV[at + 1] .. '}'
+    if string.sub(try('GET', ns .. 'worker:' .. ARGV[at]) or '', -#tail) == tail then isDone = false end
+  end
+  rebuild('HSETNX', process, 'connection', ${B})
+  redis.call('HSETNX', process, 'call', isDone and ${C} or ${C} - 1)
+  return 1
 `,
 );
 
@@ -100,17 +121,17 @@ export const JOIN = operation(
   allowWhenFull()
   local id, name, member = ${A}, ${B}, ${B} .. ':' .. ${D}
   local process, owner, record = ns .. 'ah:proc:' .. id, ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
-  if redis.call('EXISTS', process) == 0 then return 'fenced' end
-  local other, returned = redis.call('GET', owner), 'joined'
+  if not isKnown(id) then return 'fenced' end
+  local other, returned = rebuild('GET', owner), 'joined'
   if other and other ~= id then
-    if redis.call('EXISTS', ns .. 'ah:proc:' .. other) == 1 then return 'taken' end
+    if isKnown(other) then return 'taken' end
     returned = requeueJobOf(other, member, name, true, ${F})
   elseif not other and redis.call('EXISTS', record) == 1 then
     return 'taken'
   end
   redis.call('SET', owner, id)
-  redis.call('HSET', process .. ':members', member, name)
-  try('SADD', ns .. 'workers', member)
+  rebuild('HSET', process .. ':members', member, name)
+  rebuild('SADD', ns .. 'workers', member)
   try('SET', record .. ':started', text(math.floor(time / 1000)))
   ping(name, ${C}, ${D}, ${E})
   return returned
@@ -174,7 +195,7 @@ const ORPHAN_PAGE = 200;
 
 /**
  * `orphansFrom(cursor)`: the next cursor, '0' at the end, member and owner of each that was found, and the processes without a
- * lease. Needs BASE.
+ * lease. Needs KNOWN.
  */
 const ORPHANS = `
 local function orphansFrom(cursor)
@@ -182,7 +203,7 @@ local function orphansFrom(cursor)
   local unleased = {}
   for _, member in ipairs(page[2]) do
     local owner = try('GET', ns .. 'ah:owner:' .. member)
-    if owner and redis.call('EXISTS', ns .. 'ah:proc:' .. owner) == 0 then found[#found + 1] = {member, owner}
+    if owner and not isKnown(owner) then found[#found + 1] = {member, owner}
     elseif owner and not try('ZSCORE', ns .. 'ah:procs', owner) then unleased[#unleased + 1] = owner end
   end
   return page[1], found, unleased
@@ -191,7 +212,7 @@ end
 
 // Arguments: cursor. Returns the next one, then member and record ('' for none) of each.
 export const FIND_ORPHANS = operation(
-  [ORPHANS],
+  [KNOWN, ORPHANS],
   `
   local cursor, orphans = orphansFrom(${A})
   local result = {cursor}
@@ -211,7 +232,7 @@ local function repairSchedule(cursor)
   for i = 1, #page[2], 2 do
     local second = page[2][i]
     local isLost = not try('ZSCORE', schedule, second) and (try('LLEN', ns .. 'delayed:' .. second) or 0) > 0
-    if isLost then try('ZADD', schedule, second, second) end
+    if isLost then rebuild('ZADD', schedule, second, second) end
   end
   return page[1]
 end
@@ -280,7 +301,7 @@ export const ACQUIRE_SLOT = operation(
   `
   local process, member, class = ${A}, ${B}, ${C}
   local slots, record = ns .. 'ah:limit:' .. class, ns .. 'worker:' .. member
-  local owner = redis.call('GET', ns .. 'ah:owner:' .. member)
+  local owner = rebuild('GET', ns .. 'ah:owner:' .. member)
   local _, raw = openWaiting(${E})
   local tail = ',"payload":' .. raw .. '}'
   local isHeld = string.sub(try('GET', record) or '', -#tail) == tail
@@ -312,7 +333,7 @@ export const TAKE_LOCK = operation(
   `
   local key, held = ${A}, ns .. 'ah:held:' .. ${D}
   if ${D} ~= '' and redis.call('EXISTS', ns .. 'ah:owner:' .. ${D}, ns .. 'worker:' .. ${D}) == 0 then return false end
-  local holder = redis.call('GET', key)
+  local holder = try('GET', key)
   if holder and ${D} ~= '' and try('HGET', held, key) == holder then
     expire(key, ${B} * 1000)
     return holder
@@ -333,7 +354,7 @@ export const RELEASE_LOCK = operation(
   [],
   `
   if ${C} ~= '' then try('HDEL', ns .. 'ah:held:' .. ${C}, ${A}) end
-  if redis.call('GET', ${A}) ~= ${B} then return 0 end
+  if try('GET', ${A}) ~= ${B} then return 0 end
   return redis.call('DEL', ${A})
 `,
 );
@@ -346,7 +367,7 @@ export const TAKE_QUEUE_LOCK = operation(
   `
   local key, seconds = ${A}, tonumber(${B})
   local now = math.floor(time / 1000)
-  local ends = tonumber(string.match(redis.call('GET', key) or '', '^%d+'))
+  local ends = tonumber(string.match(try('GET', key) or '', '^%d+'))
   if ends and ends >= now then
     if ends - seconds - 1 > now - ${C} then return 0 end
     if isQueued(${D}, ${E}, tonumber(${F})) then return 0 end
@@ -379,7 +400,7 @@ export const COUNT_RETRY = operation(
   `
   allowWhenFull()
   local key = ns .. ${A}
-  if redis.call('EXISTS', key) == 0 then redis.call('SET', key, -1) end
+  if not try('GET', key) then redis.call('SET', key, -1) end
   return redis.call('INCR', key)
 `,
 );

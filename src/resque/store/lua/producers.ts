@@ -17,7 +17,7 @@ import {
   H,
   I,
   JSON_TEXT,
-  MAX_TOKENS,
+  isNews,
   NODES,
   NOTE_CONTEXT,
   operation,
@@ -41,7 +41,7 @@ export const ENQUEUE = frame(
     ${BASE}${QUEUES}${NODES}
     own(queue, node)
     arrived(queue, length, count)
-  elseif length - count < ${MAX_TOKENS} then
+  elseif ${isNews("length", "count")} then
     ${BASE}${QUEUES}
     arrived(queue, length, count)
   end
@@ -57,7 +57,7 @@ export const PRODUCE = frame(
   local queue, raw, kind, unique, class, id, key, node = ${A}, ${B}, ${C}, ${E}, ${F}, ${G}, ${H}, ${I}
   local idempotent = ns .. 'ah:idempotent:' .. key
   if key ~= '' then
-    local known = redis.call('GET', idempotent)
+    local known = try('GET', idempotent)
     if known then return {'known', known} end
   end
   local lock = ns .. 'ah:unique:' .. unique
@@ -69,7 +69,7 @@ export const PRODUCE = frame(
     ${NOTE_CONTEXT}
     local length = redis.call('RPUSH', ns .. 'queue:' .. queue, raw)
     noteContext(queue, raw)
-    if length <= ${MAX_TOKENS} or node ~= '' then
+    if ${isNews("length", "1")} or node ~= '' then
       ${QUEUES}
       if node ~= '' then
         ${NODES}
@@ -139,7 +139,7 @@ export const RETRY_FAILED = operation(
   local lock, list = ns .. 'ah:unique:' .. unique, ns .. 'queue:' .. queue
   redis.call('LLEN', list)
   if unique ~= '' and isUniqueHeld(lock, queue, ${E}) then return 'held' end
-  if redis.call('LREM', ns .. 'failed', 1, entry) == 0 then return 'missing' end
+  if (try('LREM', ns .. 'failed', 1, entry) or 0) == 0 then return 'missing' end
   arrived(queue, redis.call('RPUSH', list, raw), 1)
   noteContext(queue, raw)
   setState(raw, 'queued', '')
@@ -156,7 +156,7 @@ export const RETRY_FAILED = operation(
  * `remove` is LREM, unless jobs with a context count as well. Needs SLOTS.
  */
 export const REMOVE_JOBS_PART = `
-local function lrem(list, count, text) return redis.call('LREM', list, count, text) end
+local function lrem(list, count, text) return try('LREM', list, count, text) or 0 end
 local function removeJobs(queue, count, raw, remove)
   local own = remove(ns .. 'queue:' .. queue, count, raw)
   if not try('HGET', ns .. 'ah:waiting', queue) then return own end
@@ -231,7 +231,7 @@ export const REMOVE_QUEUE = operation(
 export const REMOVE_DELAYED_PART = `
 local function removeDelayed(raw)
   local result, times, schedule = {}, ns .. 'timestamps:' .. raw, ns .. 'delayed_queue_schedule'
-  for _, member in ipairs(redis.call('SMEMBERS', times)) do
+  for _, member in ipairs(try('SMEMBERS', times) or {}) do
     local second = string.match(member, '([^:]*)$')
     local bucket = ns .. 'delayed:' .. second
     if (try('LREM', bucket, 0, raw) or 0) > 0 then result[#result + 1] = second end
@@ -256,7 +256,7 @@ export const REMOVE_DELAYED = operation(
 // Arguments: entry. Returns how many were removed.
 export const REMOVE_FAILED = operation(
   [],
-  `return redis.call('LREM', ns .. 'failed', 1, ${A})`,
+  `return try('LREM', ns .. 'failed', 1, ${A}) or 0`,
 );
 
 // Arguments: '1' to pause or '0' to resume, queue. It stands for the queues of it that belong to one node, too.
@@ -264,8 +264,8 @@ export const PAUSE = operation(
   [QUEUES],
   `
   local paused, queue = ns .. 'ah:paused', ${B}
-  if ${A} == '1' then redis.call('SADD', paused, queue) return 1 end
-  if redis.call('SREM', paused, queue) == 0 then return 0 end
+  if ${A} == '1' then rebuild('SADD', paused, queue) return 1 end
+  if rebuild('SREM', paused, queue) == 0 then return 0 end
   local function wake(name)
     local length = try('LLEN', ns .. 'queue:' .. name) or 0
     if length > 0 then arrived(name, length, length) end

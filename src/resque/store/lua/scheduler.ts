@@ -10,6 +10,7 @@ import {
   QUEUE_OF,
   QUEUES,
   REBUILD,
+  RELIST,
   REQUEUE,
   SLOTS,
 } from "./shared";
@@ -99,7 +100,7 @@ export const PROMOTE = operation(
   end
 
   local isOver = text(math.floor((time - 500) / 1000))
-  for _, second in ipairs(try('ZRANGEBYSCORE', schedule, '-inf', isOver, 'LIMIT', 0, 100) or {}) do
+  for _, second in ipairs(rebuild('ZRANGEBYSCORE', schedule, '-inf', isOver, 'LIMIT', 0, 100)) do
     while limit > 0 do
       local raw = try('LPOP', bucketOf(second))
       if not raw then break end
@@ -220,7 +221,7 @@ const LARGEST_SHARE = 0.02;
 // Arguments: ms in which all queues are looked at. Returns the ms until the next call.
 // The cursor is shared, so that processes do not repeat each other's sweeps.
 export const SWEEP_QUEUES = operation(
-  [QUEUES],
+  [QUEUES, RELIST],
   `
   allowWhenFull()
   local state, queues, period = ns .. 'ah:sweep', ns .. 'queues', tonumber(${A})
@@ -236,10 +237,7 @@ export const SWEEP_QUEUES = operation(
   local reply = count > 0 and redis.call('SSCAN', queues, known[1] or '0', 'COUNT', share) or {'0', {}}
   for _, queue in ipairs(reply[2]) do
     local length = try('LLEN', ns .. 'queue:' .. queue) or 0
-    if length > 0 then
-      local node = try('HGET', ns .. 'ah:node-queues', queue)
-      if ready(node and ':' .. node or '', queue) == 1 then arrived(queue, length, length) end
-    end
+    if length > 0 then relist(queue, length) end
   end
   redis.call('HSET', state, 'cursor', reply[1], 'at', text(time))
   if count <= ${SWEEP} then return period end

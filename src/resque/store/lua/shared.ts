@@ -94,7 +94,7 @@ local function findCarried(list, bare, most)
   local found, first = {}, 0
   local head = string.sub(bare, 1, -2) .. ',"ah":{'
   while first < most do
-    local entries = redis.call('LRANGE', list, first, first + ${SEARCH_PAGE - 1})
+    local entries = try('LRANGE', list, first, first + ${SEARCH_PAGE - 1}) or {}
     for i, entry in ipairs(entries) do
       if entry == bare or (string.sub(entry, 1, #head) == head and splitContext(entry) == bare) then
         found[#found + 1] = first + i - 1
@@ -172,10 +172,16 @@ end
 `;
 
 /**
+ * Lua: whether a queue, which has `length` jobs, is announced after it got `count` of them. One that had `MAX_TOKENS` jobs before has
+ * its tokens, or a worker that was woken by one leaves another for the jobs that it leaves. Its listing may have been lost, so it
+ * is announced now and then nevertheless.
+ */
+export const isNews = (length: string, count: string) =>
+  `${length} - ${count} < ${MAX_TOKENS} or ${length} % ${MAX_TOKENS} < ${count}`;
+
+/**
  * - `ready(suffix, queue)`: the queue has jobs.
- * - `arrived(queue, length, count)`: the queue, which has `length` jobs, got `count` of them: it is registered, and
- * workers that list it or accept any queue are woken. A queue that had `MAX_TOKENS` jobs before has its tokens, or a
- *   worker that was woken by one leaves another for the jobs that it leaves.
+ * - `arrived(queue, length, count)`: announces it: it is registered, and workers that list it or accept any queue are woken.
  *
  * Needs BASE.
  */
@@ -187,15 +193,21 @@ local function token(list, count)
   for _ = 1, math.min(free, count) do try('RPUSH', list, '1') end
 end
 local function arrived(queue, length, count)
-  if length - count >= ${MAX_TOKENS} then return end
+  if not (${isNews("length", "count")}) then return end
   local node = try('HGET', ns .. 'ah:node-queues', queue)
   local suffix = node and ':' .. node or ''
-  if length == count then
-    try('SADD', ns .. 'queues', queue)
-    ready(suffix, queue)
-  end
+  if rebuild('SADD', ns .. 'queues', queue) == 1 or length == count then ready(suffix, queue) end
   token(ns .. 'ah:wake:' .. queue, count)
   token(ns .. 'ah:wake-any' .. suffix, count)
+end
+`;
+
+/** `relist(queue, length)`: the queue has jobs: what was lost of its listing is written again. Needs QUEUES. */
+export const RELIST = `
+local function relist(queue, length)
+  local node = try('HGET', ns .. 'ah:node-queues', queue)
+  local isLost = rebuild('SADD', ns .. 'queues', queue) == 1
+  if ready(node and ':' .. node or '', queue) == 1 or isLost then arrived(queue, length, length) end
 end
 `;
 
@@ -352,9 +364,9 @@ local function delay(due, full, shift)
   local second = text(math.floor(due / 1000 + 0.5) + shift)
   local times, bucket = ns .. 'timestamps:' .. raw, ns .. 'delayed:' .. second
   local schedule, member = ns .. 'delayed_queue_schedule', second .. ':' .. raw
-  if redis.call('SISMEMBER', times, 'delayed:' .. second) == 1 and isDelayedAt(raw, second) then return false end
+  if rebuild('SISMEMBER', times, 'delayed:' .. second) == 1 and isDelayedAt(raw, second) then return false end
   redis.call('LLEN', bucket)
-  redis.call('ZSCORE', schedule, second)
+  rebuild('ZSCORE', schedule, second)
   rebuild('ZSCORE', exact, member)
   redis.call('RPUSH', bucket, raw)
   redis.call('SADD', times, 'delayed:' .. second)
@@ -387,7 +399,7 @@ const RECORD_PAGE = 500;
 export const UNIQUE = `
 ${SPLIT_CONTEXT}${IS_DELAYED}
 local function isUniqueHeld(lock, queue, class)
-  local raw = redis.call('GET', lock)
+  local raw = try('GET', lock)
   if not raw then return false end
   if isDelayed((splitContext(raw))) then return true end
   if isIn(ns .. 'queue:' .. queue, raw) then return true end
@@ -398,7 +410,7 @@ local function isUniqueHeld(lock, queue, class)
   end
   local last = try('GET', at)
   if last and holds(try('GET', ns .. 'worker:' .. last)) then return true end
-  local members = redis.call('SMEMBERS', ns .. 'workers')
+  local members = try('SMEMBERS', ns .. 'workers') or {}
   for first = 1, #members, ${RECORD_PAGE} do
     local keys = {}
     for i = first, math.min(first + ${RECORD_PAGE - 1}, #members) do keys[#keys + 1] = ns .. 'worker:' .. members[i] end
@@ -425,6 +437,17 @@ end
 `;
 
 /**
+ * `isKnown(id)`: whether the process is registered. Its registration, its lease and its members end together, so each of them that is
+ * left says that the others were lost. Needs BASE.
+ */
+export const KNOWN = `
+local function isKnown(id)
+  local process = ns .. 'ah:proc:' .. id
+  return redis.call('EXISTS', process, process .. ':members') > 0 or try('ZSCORE', ns .. 'ah:procs', id)
+end
+`;
+
+/**
  * Two keys say whose a worker is, its owner and the members of the process, and either may have been lost.
  * - `isOf(id, member)`: whether the worker is the process's.
  * - `claim(id, member)`: the process, which is registered, says that the worker is its own: what was lost of its listing is written
@@ -433,19 +456,20 @@ end
  * Needs REBUILD.
  */
 export const LISTING = `
+${KNOWN}
 local function isOf(id, member)
   local owner = try('GET', ns .. 'ah:owner:' .. member)
   if owner then return owner == id end
   return try('HEXISTS', ns .. 'ah:proc:' .. id .. ':members', member) == 1
 end
 local function claim(id, member)
-  local process, key = ns .. 'ah:proc:' .. id, ns .. 'ah:owner:' .. member
+  local members, key = ns .. 'ah:proc:' .. id .. ':members', ns .. 'ah:owner:' .. member
   local owner, name = rebuild('GET', key), string.match(member, '^[^:]*:[^:]*') or member
-  if (owner and owner ~= id) or redis.call('EXISTS', process) == 0 then return nil end
+  if (owner and owner ~= id) or not isKnown(id) then return nil end
   allowWhenFull()
   if not owner then redis.call('SET', key, id) end
-  rebuild('HSET', process .. ':members', member, name)
-  try('SADD', ns .. 'workers', member)
+  rebuild('HSET', members, member, name)
+  rebuild('SADD', ns .. 'workers', member)
   return name
 end
 `;
