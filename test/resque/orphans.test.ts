@@ -163,8 +163,7 @@ describeOnRedis("workers without a process", () => {
       expect(keys).toHaveLength(2);
       for (let round = 0; round < 3; round++) {
         await redis.del(keys);
-        if (how !== "lost")
-          for (const key of keys) await redis.set(key, "x");
+        if (how !== "lost") for (const key of keys) await redis.set(key, "x");
         await redis.del("resque:ah:orphan-sweep"); // workers are looked for again
         for (const key of keys)
           await until(async () => (await redis.type(key)) === "hash");

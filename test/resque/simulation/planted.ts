@@ -215,10 +215,7 @@ export const PLANTED_SCRIPTS: readonly {
     name: "an enqueue that is sent again adds the job again",
     change: (name, lua) =>
       name === "ENQUEUE" || name === "PRODUCE"
-        ? lua.replace(
-            "redis.pcall('GETBIT', ops, number), nil",
-            "0, nil",
-          )
+        ? lua.replace("redis.pcall('GETBIT', ops, number), nil", "0, nil")
         : lua,
   },
   {

@@ -274,8 +274,10 @@ describeOnRedis("the store on redis", () => {
       },
     );
 
-    const REGISTRATIONS = (["none", "lease", "members", "owner"] as const).flatMap(
-      (other) => ["lost", "of a wrong type"].map((how) => ({ other, how })),
+    const REGISTRATIONS = (
+      ["none", "lease", "members", "owner"] as const
+    ).flatMap((other) =>
+      ["lost", "of a wrong type"].map((how) => ({ other, how })),
     );
     const spoil = async (how: string, ...names: string[]) => {
       await lose(...names);
@@ -594,7 +596,17 @@ describeOnRedis("the store on redis", () => {
     });
 
     test("what cannot be read is shown as empty", async () => {
-      for (const key of ["queues", "workers", "failed", "delayed:1", "delayed_queue_schedule", "resque_scheduler_leader_lock", "ah:paused", "ah:job:1"]) // prettier-ignore
+      for (const key of [
+        "queues",
+        "workers",
+        "failed",
+        "delayed:1",
+        "delayed_queue_schedule",
+        "resque_scheduler_leader_lock",
+        "ah:paused",
+        "ah:job:1",
+      ])
+        // prettier-ignore
         await redis.zadd(`resque:${key}`, 1, "1");
       await redis.set("resque:delayed_queue_schedule", "x");
       expect(await store.queues()).toEqual([]);
