@@ -8,7 +8,13 @@ import {
   type Send,
   ClientError,
 } from "./call";
-import { type Body, hasFiles, multipart, pairsOf } from "./multipart";
+import {
+  type Body,
+  hasFiles,
+  isQueryable,
+  multipart,
+  pairsOf,
+} from "./multipart";
 import type { HttpOptions } from "./types";
 
 const DEFAULT_RETRIES = 2;
@@ -302,7 +308,7 @@ function queryOf(pairs: string[][]): string {
 }
 
 function bodyOf(name: string, params: Record<string, unknown>): Body {
-  return hasFiles(params) ? multipart(params) : json(name, params);
+  return hasFiles(params) ? multipart(name, params) : json(name, params);
 }
 
 function json(name: string, params: Record<string, unknown>): Body {
@@ -342,27 +348,4 @@ function isResolved(path: string): boolean {
 function fits(method: string, rest: object, params: object): boolean {
   if (!/^(get|head)$/i.test(method)) return true;
   return !hasFiles(params as Record<string, unknown>) && isQueryable(rest, 0);
-}
-
-/** What parsers of queries change by default: deeper levels, and longer lists of objects. */
-const QUERY_DEPTH = 5;
-const QUERY_ITEMS = 20;
-
-/**
- * Whether a query can hold a value: neither files nor null, `[]` and `{}`, and no key that the parser takes for a bracket,
- * an index or a member of objects.
- */
-function isQueryable(value: unknown, depth: number): boolean {
-  if (value === null || depth > QUERY_DEPTH) return false;
-  if (typeof value !== "object" || value instanceof Date) return true;
-  const inner = Object.entries(value).filter(([, one]) => one !== undefined);
-  if (inner.length === 0) return depth === 0;
-  const areKeysKept = Array.isArray(value)
-    ? inner.length <= QUERY_ITEMS
-    : inner.every(([key]) => isKeptKey(key));
-  return areKeysKept && inner.every(([, one]) => isQueryable(one, depth + 1));
-}
-
-function isKeptKey(key: string): boolean {
-  return /^(?!\d+$)[^[\]]+$/.test(key) && !(key in Object.prototype);
 }

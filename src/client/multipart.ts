@@ -1,5 +1,5 @@
 /** Params with files as a form. */
-import { ClientError } from "./call";
+import { ClientError, jsonOf } from "./call";
 
 /** A file that is sent as a stream of unknown length. */
 export interface StreamedFile {
@@ -11,7 +11,7 @@ export interface StreamedFile {
 }
 
 export interface Body {
-  content: FormData | ReadableStream<Uint8Array> | string;
+  content: Blob | ReadableStream<Uint8Array> | string;
   headers?: Record<string, string>;
   /** Of a stream, which can be sent only once. */
   duplex?: "half";
@@ -19,7 +19,12 @@ export interface Body {
   failure?: ClientError;
 }
 
-type Entry = [key: string, value: Blob | StreamedFile | string];
+type Entry = [key: string, value: Blob | StreamedFile | string | JsonText];
+
+/** A field of the type `application/json`, which servers of version 29 take for a text. */
+interface JsonText {
+  json: string;
+}
 
 /** Whether params hold files, themselves or in lists. */
 export function hasFiles(params: Record<string, unknown>): boolean {
@@ -28,17 +33,40 @@ export function hasFiles(params: Record<string, unknown>): boolean {
   );
 }
 
-/** Lists of files become fields of one name; other values are as in a query. */
-export function multipart(params: Record<string, unknown>): Body {
-  const entries = Object.entries(params).flatMap(([key, value]): Entry[] => {
-    const values = Array.isArray(value) ? value : [value];
-    if (!values.some(isFile)) return pairsOf([key, value]);
+/**
+ * Lists of files become fields of one name.
+ * @throws {ClientError} UNSUPPORTED for values that JSON cannot represent
+ */
+export function multipart(name: string, params: Record<string, unknown>): Body {
+  const entries = Object.entries(params).flatMap((param) =>
+    entriesOf(name, param),
+  );
+  // FormData has no fields with a type, and changes line ends
+  const boundary = `----actionhero-${Math.random().toString(36).slice(2)}${Date.now()}`;
+  const body: Body = entries.some(([, value]) => isStreamed(value))
+    ? streamed(partsOf(entries, boundary))
+    : {
+        content: new Blob([...partsOf(entries, boundary)] as (string | Blob)[]),
+      };
+  body.headers = {
+    "Content-Type": `multipart/form-data; boundary=${boundary}`,
+  };
+  return body;
+}
+
+/** Objects and lists are as in a query, which servers read for every action, unless a query would change them. */
+function entriesOf(
+  action: string,
+  [key, value]: [name: string, value: unknown],
+): Entry[] {
+  const values: unknown[] = Array.isArray(value) ? value : [value];
+  if (values.some(isFile))
     return values.map((item) => [key, isFile(item) ? item : String(item)]);
-  });
-  if (entries.some(([, value]) => isStreamed(value))) return streamed(entries);
-  const form = new FormData();
-  for (const [key, value] of entries) form.append(key, value);
-  return { content: form };
+  const isNested = typeof value === "object" && value !== null;
+  if (isNested && isQueryable(value, 1)) return pairsOf([key, value]);
+  if (typeof value === "string") return [[key, value]];
+  const json = jsonOf(action, value) as string | undefined;
+  return json === undefined ? [] : [[key, { json }]];
 }
 
 function isFile(value: unknown): value is Blob | StreamedFile {
@@ -53,9 +81,8 @@ function isStreamed(value: unknown): value is StreamedFile {
 }
 
 /** Browsers accept a stream as a body only over HTTP/2. */
-function streamed(entries: Entry[]): Body {
-  const boundary = `----actionhero-${Math.random().toString(36).slice(2)}${Date.now()}`;
-  const parts = partsOf(entries, boundary);
+function streamed(parts: Iterable<Part>): Body {
+  const chunks = bytesOf(parts);
   const failed = (cause: unknown): never => {
     const text = "the stream of a file failed while it was sent";
     body.failure = new ClientError("CONNECTION_LOST", text, { cause });
@@ -64,35 +91,41 @@ function streamed(entries: Entry[]): Body {
   const body: Body = {
     content: new ReadableStream<Uint8Array>({
       pull: async (controller) => {
-        const part = await parts.next().catch(failed);
-        if (part.done) controller.close();
-        else controller.enqueue(part.value);
+        const chunk = await chunks.next().catch(failed);
+        if (chunk.done) controller.close();
+        else controller.enqueue(chunk.value);
       },
-      cancel: async () => void (await parts.return(undefined)),
+      cancel: async () => void (await chunks.return(undefined)),
     }),
-    headers: { "Content-Type": `multipart/form-data; boundary=${boundary}` },
     duplex: "half",
   };
   return body;
 }
 
-async function* partsOf(
-  entries: Entry[],
-  boundary: string,
-): AsyncGenerator<Uint8Array> {
-  const encoder = new TextEncoder();
+type Part = string | Blob | StreamedFile;
+
+function* partsOf(entries: Entry[], boundary: string): Generator<Part> {
   for (const [key, value] of entries) {
-    let head = `--${boundary}\r\nContent-Disposition: form-data; name="${escapeName(key)}"`;
-    if (typeof value !== "string") {
+    const head = `--${boundary}\r\nContent-Disposition: form-data; name="${escapeName(key)}"`;
+    if (typeof value === "string") yield `${head}\r\n\r\n${value}\r\n`;
+    else if ("json" in value)
+      yield `${head}\r\nContent-Type: application/json\r\n\r\n${value.json}\r\n`;
+    else {
       const { name = "blob", type } = value as StreamedFile;
-      head += `; filename="${escapeName(name)}"\r\nContent-Type: ${(type || "application/octet-stream").replace(/[\r\n]/g, "")}`;
+      const media = (type || "application/octet-stream").replace(/[\r\n]/g, "");
+      yield `${head}; filename="${escapeName(name)}"\r\nContent-Type: ${media}\r\n\r\n`;
+      yield value;
+      yield "\r\n";
     }
-    yield encoder.encode(`${head}\r\n\r\n`);
-    if (typeof value === "string") yield encoder.encode(value);
-    else yield* chunksOf(isStreamed(value) ? value.stream : value.stream());
-    yield encoder.encode("\r\n");
   }
-  yield encoder.encode(`--${boundary}--\r\n`);
+  yield `--${boundary}--\r\n`;
+}
+
+async function* bytesOf(parts: Iterable<Part>): AsyncGenerator<Uint8Array> {
+  const encoder = new TextEncoder();
+  for (const part of parts)
+    if (typeof part === "string") yield encoder.encode(part);
+    else yield* chunksOf(isStreamed(part) ? part.stream : part.stream());
 }
 
 /** Not every browser supports iterating over streams. */
@@ -133,4 +166,27 @@ export function pairsOf([key, value]: [string, unknown]): [string, string][] {
     const name = Array.isArray(value) && isPlain ? "" : inner;
     return pairsOf([`${key}[${name}]`, item]);
   });
+}
+
+/** What parsers of queries change by default: deeper levels, and longer lists of objects. */
+const QUERY_DEPTH = 5;
+const QUERY_ITEMS = 20;
+
+/**
+ * Whether a query can hold a value: neither files nor null, `[]` and `{}`, and no key that the parser takes for a bracket,
+ * an index or a member of objects.
+ */
+export function isQueryable(value: unknown, depth: number): boolean {
+  if (value === null || depth > QUERY_DEPTH) return false;
+  if (typeof value !== "object" || value instanceof Date) return true;
+  const inner = Object.entries(value).filter(([, one]) => one !== undefined);
+  if (inner.length === 0) return depth === 0;
+  const areKeysKept = Array.isArray(value)
+    ? inner.length <= QUERY_ITEMS
+    : inner.every(([key]) => isKeptKey(key));
+  return areKeysKept && inner.every(([, one]) => isQueryable(one, depth + 1));
+}
+
+function isKeptKey(key: string): boolean {
+  return /^(?!\d+$)[^[\]]+$/.test(key) && !(key in Object.prototype);
 }

@@ -127,6 +127,43 @@ function typesOf({ type, properties, items }: JsonSchema): string[] {
   return items === undefined ? [] : ["array"];
 }
 
+/** The JSON types that schemas accept, through references and unions; empty: any. */
+export function acceptedTypes(
+  schemas: readonly unknown[],
+  root: JsonSchema,
+  depth = 0,
+): Set<string> {
+  const found = new Set<string>();
+  for (const schema of schemas) {
+    const resolved = resolveRef(schema, root);
+    const types =
+      resolved && depth < MAX_OPTION_DEPTH
+        ? typesOfOne(resolved, root, depth)
+        : [];
+    if (types.length === 0) return new Set();
+    for (const type of types) found.add(type);
+  }
+  return found;
+}
+
+function typesOfOne(
+  schema: JsonSchema,
+  root: JsonSchema,
+  depth: number,
+): string[] {
+  const own = typesOf(schema);
+  if (own.length > 0) return own;
+  const fixed = fixedValues(schema);
+  if (fixed.length > 0) return fixed.map(jsonTypeOf);
+  const parts = listOf(schema.anyOf ?? schema.oneOf ?? schema.allOf);
+  return parts.length > 0 ? [...acceptedTypes(parts, root, depth + 1)] : [];
+}
+
+function jsonTypeOf(value: unknown): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}
+
 function ofType(
   type: string,
   schema: JsonSchema,

@@ -31,6 +31,19 @@ export type SafeParams = readonly string[];
 /** Which params of a call are strings that may represent numbers, lists and so on. */
 export interface TextParams {
   has(name: string): boolean;
+  /** What a form sent under a name, if that is more than one text. */
+  ofForm?(name: string): FormValues | undefined;
+}
+
+/** The fields of one name in a form: several, or JSON. The param is the text of the last one. */
+export interface FormValues {
+  /** Every text, in order. @throws HttpError beyond the limit of lists */
+  texts(): readonly string[];
+  /**
+   * The values of parts of the type `application/json`; undefined for other ones and malformed ones.
+   * @throws HttpError beyond a limit of JSON
+   */
+  json(): readonly unknown[] | undefined;
 }
 
 export const NO_TEXT: TextParams = { has: () => false };

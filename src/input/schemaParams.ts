@@ -2,7 +2,7 @@
 import { fileFailure, type AnyFileInput } from "./file";
 import { settings } from "../config/settings";
 import { isPlain } from "./coercion";
-import type { InputErrors, TextParams } from "./field";
+import type { FormValues, InputErrors, TextParams } from "./field";
 import { isThenable } from "../utils/promises";
 import {
   checkValue,
@@ -81,17 +81,61 @@ export function coerceArguments(inputs: DeclaredInputs, values: Params): void {
 }
 
 /** Params are coerced together, because the values of some decide which option of a union the others belong to. */
-function coerceTexts(
-  { whole, table }: SchemaPlan,
-  params: Params,
-  text: TextParams,
-): void {
+function coerceTexts(plan: SchemaPlan, params: Params, text: TextParams): void {
+  const { whole, table } = plan;
+  const typed = takeFormValues(plan, params, text);
   const coerced = whole?.(params);
   if (!isPlain(coerced) || coerced === params) return;
   for (const name of Object.keys(params)) {
     const isFile = Object.hasOwn(table, name) && table[name]!.file;
-    if (text.has(name) && !isFile) params[name] = coerced[name];
+    if (text.has(name) && !isFile && !typed?.has(name))
+      params[name] = coerced[name];
   }
+}
+
+/**
+ * A form has lists as repeated fields, and other values as parts of JSON (OpenAPI 3.1, Encoding Object), which only the
+ * schema tells from texts.
+ * @returns the names of those that were JSON
+ * @throws HttpError beyond a limit
+ */
+function takeFormValues(
+  { types }: SchemaPlan,
+  params: Params,
+  text: TextParams,
+): Set<string> | undefined {
+  if (!text.ofForm) return undefined;
+  const typed = new Set<string>();
+  for (const [name, accepted] of types) {
+    const takesText = accepted.size === 1 && accepted.has("string");
+    const form = takesText ? undefined : text.ofForm(name);
+    if (!form || !isOfForm(params[name], form)) continue;
+    const values = form.json();
+    if (values) typed.add(name);
+    if (values) params[name] = valueOf(values, accepted);
+    else if (accepted.has("array")) params[name] = listOrText(form.texts());
+  }
+  return typed;
+}
+
+/** A path variable or middleware may have replaced the value. */
+function isOfForm(value: unknown, form: FormValues): boolean {
+  return Array.isArray(value) || form.texts().at(-1) === value;
+}
+
+/** One part may be the whole list, or its only item. */
+function valueOf(
+  values: readonly unknown[],
+  accepted: ReadonlySet<string>,
+): unknown {
+  const last = values.at(-1);
+  if (!accepted.has("array")) return last;
+  if (values.length > 1) return [...values];
+  return accepted.size > 1 || Array.isArray(last) ? last : [last];
+}
+
+function listOrText(texts: readonly string[]): unknown {
+  return texts.length > 1 ? [...texts] : texts[0];
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The compiled form of a Standard Schema, and the validation of values by one. */
 import {
+  acceptedTypes,
   type Coercion,
   compileCoercion,
   isObject,
@@ -32,6 +33,8 @@ export interface SchemaPlan {
   readonly names: ReadonlySet<string> | undefined;
   /** The same as a table of inputs, for documentation and the names of params. */
   readonly table: Inputs;
+  /** The JSON types that each property accepts; an empty set: any. */
+  readonly types: ReadonlyMap<string, ReadonlySet<string>>;
   /** Coerces a whole value. */
   readonly whole: Coercion | undefined;
 }
@@ -88,8 +91,19 @@ function compile(schema: StandardSchema): SchemaPlan {
     json,
     names: shape?.isClosed ? new Set(Object.keys(table)) : undefined,
     table,
+    types: typesFor(shape, json),
     whole: json && compileCoercion(json, json),
   };
+}
+
+function typesFor(
+  shape: Shape | undefined,
+  json: JsonSchema | undefined,
+): SchemaPlan["types"] {
+  const types = new Map<string, Set<string>>();
+  for (const [name, schemas] of shape?.properties ?? [])
+    types.set(name, acceptedTypes(schemas, json!));
+  return types;
 }
 
 function tableFor(shape: Shape | undefined): Inputs {

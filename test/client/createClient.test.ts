@@ -27,7 +27,9 @@ import {
   chatRoom,
   config,
   type Connection,
+  file,
   HttpError,
+  withFiles,
 } from "../../src/index";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
@@ -132,6 +134,33 @@ beforeAll(async () => {
           content: contentOf(params.picture),
         };
       },
+    },
+    note: {
+      inputs: withFiles(
+        z.object({
+          note: z.string().nullable().optional(),
+          num: z.number().nullable().optional(),
+          either: z.union([z.number(), z.string()]).optional(),
+          on: z.boolean().optional(),
+          list: z.array(z.string()).optional(),
+          obj: z.record(z.string(), z.string()).optional(),
+          any: z.any().optional(),
+          at: z.coerce.date().optional(),
+          nested: z
+            .object({
+              a: z.string().nullable(),
+              l: z.array(z.object({ x: z.int() })),
+            })
+            .optional(),
+        }),
+        { pic: file() },
+      ),
+      run: ({
+        params: { action: _action, apiVersion: _version, pic, ...params },
+      }) => ({
+        params,
+        size: pic?.size,
+      }),
     },
     mail: {
       inputs: { messageId: { required: true } },
@@ -675,6 +704,56 @@ describe("files", () => {
       });
     },
   );
+
+  test.each<[string, object]>([
+    ["null", { note: null }],
+    ["a null number", { num: null }],
+    ["an empty list", { list: [] }],
+    ["a list", { list: ["a", "b"] }],
+    ["a list of one", { list: ["a"] }],
+    ["an empty object", { obj: {} }],
+    ["an object", { obj: { a: "1", "b[c]": "2", 7: "3" } }],
+    ["a number where a text is possible, too", { either: 5 }],
+    ["digits where a number is possible, too", { either: "5" }],
+    ["a boolean", { on: false }],
+    ["a nested null and empty list", { nested: { a: null, l: [] } }],
+    ["nested objects", { nested: { a: "", l: [{ x: 1 }, { x: 2 }] } }],
+    ["anything", { any: [null, { a: 1 }] }],
+    ["lines and quotes", { note: 'a\nb\r\n"c"' }],
+    ["a text that looks like JSON", { note: '{"a":1}' }],
+    ["undefined", { note: undefined }],
+    ["a date", { at: new Date(7) }],
+  ])(
+    "params beside a file arrive as without one: %s",
+    async (_what, params) => {
+      for (const isBracketed of [true, false]) {
+        config.web.formBrackets = isBracketed;
+        try {
+          const client = open(app.url);
+          const alone = await client.call("note", params);
+          const isForm =
+            isBracketed || !/list|nested/.test(JSON.stringify(params));
+          if (!isForm) continue; // brackets are part of the name
+          const pics = [
+            new File(["1234"], "a.png"),
+            { stream: new Blob(["1234"]).stream(), name: "a.png" },
+          ];
+          for (const pic of pics)
+            await expect(
+              client.call("note", { ...params, pic }),
+            ).resolves.toEqual({ ...alone, size: 4 });
+        } finally {
+          config.web.formBrackets = false;
+        }
+      }
+    },
+  );
+
+  test("params beside a file that JSON cannot represent are an error", async () => {
+    await expect(
+      open(app.url).call("note", { any: 1n, pic: new Blob(["x"]) }),
+    ).rejects.toMatchObject({ code: "UNSUPPORTED" });
+  });
 
   test("files can be sent as a stream", async () => {
     async function* chunks() {

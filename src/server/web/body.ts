@@ -136,6 +136,7 @@ function readForm(
     const taken = pairBytes(form.pairs, form.text);
     request.reserve(taken - spareBytes(request, bytes.length));
     const fields = parseForm(form);
+    noteSent(request, fields, NO_NAMES);
     return { body: fieldsOf(fields, request), files: undefined };
   });
 }
@@ -181,6 +182,7 @@ async function readSingleFile(
     const file = await receiveFile(request.req, receiving);
     const form: Form = {
       fields: new Map(),
+      jsonFields: NO_NAMES,
       files: new Map([[SINGLE_FILE, [file]]]),
     };
     return finishForm(request, form, receiving.rules);
@@ -233,16 +235,33 @@ function asItIs(name: string): string {
 
 function finishForm(
   request: WebRequest,
-  { fields, files }: Form,
+  { fields, jsonFields, files }: Form,
   rules: FileRules,
 ): ParsedBody {
   const { config } = request;
+  noteSent(request, fields, jsonFields);
   const isList = (name: string) =>
     rules.ruleOf(name)?.isList ?? config.formOptions.multiples;
   return {
     body: fieldsOf(fields, request),
     files: reduceLists(files, isList),
   };
+}
+
+const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** Keep what params do not: the values of repeated names, and which ones were JSON. */
+function noteSent(
+  request: WebRequest,
+  fields: Lists<string>,
+  jsonFields: ReadonlySet<string>,
+): void {
+  for (const [name, texts] of fields) {
+    const areJson = jsonFields.has(name);
+    if (texts.length === 1 && !areJson) continue;
+    request.sentFields ??= new Map();
+    request.sentFields.set(name, { texts, areJson });
+  }
 }
 
 /** @throws BodyError */

@@ -18,7 +18,9 @@ import { newUpload, type TemporaryFiles } from "./uploadDisk";
 import type { WebSettings } from "../../config/settings";
 import { api } from "../../api";
 import type { HttpError } from "../../errors";
-import { tableOf } from "../../input/schemaPlan";
+import { planOf, tableOf } from "../../input/schemaPlan";
+import { isStandardSchema } from "../../input/standardSchema";
+import type { DeclaredInputs } from "../../input/types";
 
 /**
  * Bytes that a form may have in addition to its fields and files: boundaries, headers of parts, and those of a file that are
@@ -32,6 +34,8 @@ const MAX_UNWRITTEN_BYTES = 64 * 1024;
 /** Every value of every field and file, in order. */
 export interface Form {
   fields: Map<string, string[]>;
+  /** The names whose fields are all of the type `application/json`. */
+  jsonFields: ReadonlySet<string>;
   files: Map<string, UploadedFile[]>;
 }
 
@@ -64,7 +68,8 @@ export function receiveMultipart(
 ): Promise<Form> {
   const { source } = upload;
   return new Promise((resolve, reject) => {
-    const form: Form = { fields: new Map(), files: new Map() };
+    const jsonFields = new Set<string>();
+    const form: Form = { fields: new Map(), jsonFields, files: new Map() };
     const writes: Promise<void>[] = [];
     const parts: Readable[] = [];
     const count = new FormCount(upload);
@@ -104,13 +109,15 @@ export function receiveMultipart(
       }
     };
 
-    parser.on("field", (name, value, nameTruncated, valueTruncated) =>
+    parser.on("field", (name, value, nameTruncated, valueTruncated, ...type) =>
       guard(() => {
         requireName(name);
         count.addField(name, value, nameTruncated || valueTruncated);
         const parsed = pairBytes(1, value) + textBytes(name);
         const refusal = upload.hold(parsed - Buffer.byteLength(value));
         if (refusal) throw refusal;
+        if (type.at(-1) !== JSON_TYPE) jsonFields.delete(name);
+        else if (!form.fields.has(name)) jsonFields.add(name);
         append(form.fields, name, value);
       }),
     );
@@ -179,17 +186,25 @@ function takeIfAny(stream: Readable, take: () => void): void {
   });
 }
 
+const JSON_TYPE = "application/json";
+/** The file name that `FormData` gives to a `Blob`, which is its only way to send a type. */
+const BLOB_NAME = "blob";
+
 /** Files have a name, or a type other than text; any other part is a field. */
 function isPartAFile(
-  _name: string | undefined,
+  rules: FileRules,
+  name: string | undefined,
   mediaType: string | undefined,
   filename: string | undefined,
 ): boolean {
-  return filename !== undefined || !isText(mediaType ?? "text/plain");
+  const type = mediaType ?? "text/plain";
+  if (filename === undefined) return !isText(type);
+  const mayBeJson = filename === BLOB_NAME && type === JSON_TYPE;
+  return !mayBeJson || !rules.takesJson(name ?? "");
 }
 
 function isText(mediaType: string): boolean {
-  return mediaType.startsWith("text/") || mediaType === "application/json";
+  return mediaType.startsWith("text/") || mediaType === JSON_TYPE;
 }
 
 /** The param for a body of the type application/octet-stream. */
@@ -366,7 +381,7 @@ function openParser(req: IncomingMessage, upload: Upload): BusboyInstance {
       headers: {
         "content-type": req.headers["content-type"] ?? "",
       },
-      isPartAFile,
+      isPartAFile: (...part) => isPartAFile(upload.rules, ...part),
       limits: {
         fieldNameSize: 1024,
         fieldSize: maxFieldsSize,
@@ -399,6 +414,7 @@ export class FileRules {
 
   private constructor(
     private readonly declared: ReadonlyMap<string, FileRule>,
+    private readonly jsonNames: ReadonlySet<string>,
     private readonly takesOthers: boolean,
   ) {}
 
@@ -411,24 +427,31 @@ export class FileRules {
     { uploads }: Pick<WebSettings, "uploads">,
   ): FileRules {
     const declared = new Map<string, FileRule>();
+    const jsonNames = new Set<string>();
     const { actions } = api.actions;
     const versions =
       action !== undefined && Object.hasOwn(actions, action)
         ? Object.values(actions[action]!)
         : [];
     for (const { inputs } of versions) {
+      for (const name of structuredNames(inputs)) jsonNames.add(name);
       for (const [name, { file }] of Object.entries(tableOf(inputs))) {
         if (!file) continue;
         const other = declared.get(name);
         declared.set(name, other ? widest(file, other) : file);
       }
     }
-    return new FileRules(declared, uploads !== "declared");
+    return new FileRules(declared, jsonNames, uploads !== "declared");
   }
 
   /** The rule of a field, if its action declares one. */
   ruleOf(field: string): FileRule | undefined {
     return this.declared.get(field);
+  }
+
+  /** Whether a field is a list or an object by the schema of its action, and no declared file. */
+  takesJson(field: string): boolean {
+    return this.jsonNames.has(field) && !this.declared.has(field);
   }
 
   /** Accept another file of a field. @throws BodyError 413 or 415 */
@@ -454,6 +477,14 @@ export class FileRules {
       ? asBodyError(tooLargeFile(field, rule.maxSize))
       : undefined;
   }
+}
+
+/** The params that a schema describes as lists or objects. */
+function structuredNames(inputs: DeclaredInputs): string[] {
+  if (!isStandardSchema(inputs)) return [];
+  return [...planOf(inputs).types]
+    .filter(([, types]) => types.has("array") || types.has("object"))
+    .map(([name]) => name);
 }
 
 /** The union of the rules of two versions of an action. */

@@ -1,7 +1,8 @@
 /** The query of a request, and `connection.params`: filled from the query, files and fields, of which later ones override earlier ones. */
 import type { Connection } from "../../connection/connection";
-import type { TextParams } from "../../input/field";
+import type { FormValues, TextParams } from "../../input/field";
 import { rememberIndexes } from "../../input/coercion";
+import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
 import { BodyError } from "./bodyError";
 import type { ParsedBody } from "./body";
 import { parseContentType } from "./contentType";
@@ -9,6 +10,7 @@ import {
   type BracketLimits,
   type Brackets,
   bracketsOf,
+  documentBytes,
   hasBrackets,
   hasOptions,
   indexedBytes,
@@ -128,12 +130,71 @@ function isList(source: Query): boolean {
 
 const ALL: TextParams = { has: () => true };
 
+/** The fields of one name in a form: several, or JSON. */
+export interface SentFields {
+  texts: readonly string[];
+  /** All of them were parts of the type `application/json`. */
+  areJson: boolean;
+}
+
+/** Parsed only where a schema asks for it: texts of JSON stay texts for other actions. */
+class SentValues implements FormValues {
+  constructor(
+    private readonly request: WebRequest,
+    private readonly fields: SentFields,
+  ) {}
+
+  texts(): readonly string[] {
+    const { texts } = this.fields;
+    const { maxArrayItems } = this.request.config;
+    if (texts.length > maxArrayItems)
+      throw BodyError.tooComplex("web.maxArrayItems", maxArrayItems, "items");
+    return texts;
+  }
+
+  json(): readonly unknown[] | undefined {
+    if (!this.fields.areJson) return undefined;
+    const texts = this.texts();
+    try {
+      return texts.map((text) => parseJsonField(text, this.request));
+    } catch (error) {
+      if (error instanceof SyntaxError) return undefined; // the schema refuses the text
+      throw error;
+    }
+  }
+}
+
+/** Under the limits of a body of JSON. @throws BodyError, SyntaxError */
+function parseJsonField(text: string, request: WebRequest): unknown {
+  const { maxJsonSize } = request.config;
+  const bytes = Buffer.from(text);
+  if (maxJsonSize !== undefined && bytes.length > maxJsonSize)
+    throw BodyError.tooLarge("web.maxJsonSize", maxJsonSize);
+  request.reserve(documentBytes(bytes));
+  try {
+    return parseJsonRequest(text);
+  } catch (error) {
+    throw error instanceof JsonLimitError
+      ? new BodyError(400, limitText(error))
+      : error;
+  }
+}
+
 /** The params of a request that are strings: all but those of a JSON body, unless the path sets them. */
 export function textParamsOf({ rawConnection }: Connection): TextParams {
   const request = rawConnection as WebRequest;
   const { req, params, routed } = request;
   const body: unknown = params.body;
   const type = req.headers["content-type"];
+  const { sentFields } = request;
+  if (sentFields)
+    return {
+      has: () => true,
+      ofForm(name) {
+        const fields = sentFields.get(name);
+        return fields && new SentValues(request, fields);
+      },
+    };
   if (typeof body !== "object" || body === null || type === undefined)
     return ALL;
   if (parseContentType(type).kind !== "json") return ALL;

@@ -25,7 +25,7 @@ import {
   safetyPairs,
   valueOf,
 } from "./headers";
-import type { Query } from "./params";
+import type { Query, SentFields } from "./params";
 import type { RequestTarget } from "./target";
 import type { Traffic } from "./traffic";
 import type { TemporaryFiles } from "./uploadDisk";
@@ -95,6 +95,8 @@ export class WebRequest implements Holder {
   responseHttpCode: number | string;
   /** The parsed fields and files of the body. */
   form: unknown;
+  /** The fields of a form by names that have several of them, or JSON; undefined without any. */
+  sentFields: Map<string, SentFields> | undefined;
   /** The params of the path. */
   routed: Connection["params"];
   connection: Connection | undefined;
@@ -136,6 +138,7 @@ export class WebRequest implements Holder {
     this.params = {};
     this.responseHttpCode = 200;
     this.form = undefined;
+    this.sentFields = undefined;
     this.routed = NOTHING;
     this.connection = undefined;
     this.traffic = undefined;
