@@ -19,8 +19,7 @@ import type { WebSettings } from "../../config/settings";
 import { api } from "../../api";
 import type { HttpError } from "../../errors";
 import { planOf, tableOf } from "../../input/schemaPlan";
-import { isStandardSchema } from "../../input/standardSchema";
-import type { DeclaredInputs } from "../../input/types";
+import { type DeclaredInputs, isStandardSchema } from "../../input/types";
 
 /**
  * Bytes that a form may have in addition to its fields and files: boundaries, headers of parts, and those of a file that are
