@@ -30,14 +30,14 @@ beforeAll(async () => {
     table: { inputs: { tags: {}, address: {} }, run },
     second: { inputs: { tags: {} }, run },
   });
-  api.actions.actions.second![2] = {
+  api.actions.actions.second[2] = {
     name: "second",
     version: 2,
     description: "second",
     inputs: fields,
     run,
   } as never;
-  api.actions.versions.second!.push(2);
+  api.actions.versions.second.push(2);
 });
 
 afterAll(() => app.stop());
