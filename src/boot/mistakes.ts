@@ -5,8 +5,12 @@ import { inputNamesOf } from "../action/safeParams";
 import { api } from "../api";
 import { config, env, projectRoot, replaced } from "../config/config";
 import { settings } from "../config/settings";
-import { problemsOfSettings } from "../config/knownSettings";
 import { replacedSettings } from "../config/load";
+import {
+  isKnownServerToken,
+  problemsOfSettings,
+} from "../config/knownSettings";
+import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
 import { routeSource, type RouteType } from "../route/tables";
@@ -201,4 +205,37 @@ function namesAnOrigin(headers: unknown): boolean {
 function connectionOf(redis: Config[string] | undefined): { tls?: unknown } {
   const { args } = (redis?.client ?? {}) as { args?: unknown[] };
   return args?.[0] ?? {};
+}
+
+// --- Refuses to start without a secret server token, or warns.
+
+/** Environments in which other hosts are not expected to reach the server. */
+const PRIVATE_ENVIRONMENTS = ["development", "test"];
+
+/** For the explanation of a missing token. */
+const TOKEN_PLACE = {
+  config: "api",
+  remedy: "`openssl rand -hex 32` creates one; `.env` can hold it",
+};
+
+/**
+ * Check `general.serverToken` before anything starts: the token allows calling functions of all nodes and forging
+ * sessions.
+ * @throws ActionheroError AH_CONFIG when it is missing and `general.requireServerToken` is on
+ */
+export function checkServerToken(): void {
+  const { serverToken, requireServerToken } = settings().general;
+  if (!isKnownServerToken(serverToken)) return;
+  const fault = serverToken
+    ? `general.serverToken is ${serverToken}, which everyone knows`
+    : "general.serverToken is not set";
+  if (requireServerToken === true && !PRIVATE_ENVIRONMENTS.includes(env)) {
+    const error = new ActionheroError(
+      "AH_CONFIG",
+      `${fault}: set ACTIONHERO_SERVER_TOKEN to a secret that all nodes share`,
+    );
+    throw Object.assign(error, { data: TOKEN_PLACE });
+  }
+  if (env === "production")
+    log(`${fault}: set it to a secret that all nodes share`, "warning");
 }

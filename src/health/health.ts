@@ -164,8 +164,8 @@ interface Lifecycle {
   started: boolean;
   shuttingDown: boolean;
   stopped: boolean;
-  isDraining: boolean;
-  othersServe: boolean;
+  isStopDelayed: boolean;
+  isPortShared: boolean;
 }
 
 function lifecycle(): Lifecycle | undefined {
@@ -178,9 +178,9 @@ function lifecycle(): Lifecycle | undefined {
  */
 function stateOf(): "starting" | "running" | "covered" | "stopping" {
   const process = lifecycle();
-  if (process === undefined || process.isDraining) return "stopping";
+  if (process === undefined || process.isStopDelayed) return "stopping";
   if (process.started) return "running";
-  if (process.othersServe) return "covered";
+  if (process.isPortShared) return "covered";
   return process.shuttingDown || process.stopped ? "stopping" : "starting";
 }
 

@@ -83,7 +83,7 @@ export class MultiWorker extends EventEmitter {
   private process?: WorkerProcess;
   private timer?: Timer;
   private stopping?: Promise<void>;
-  private isDraining = false;
+  private hasStoppedFetching = false;
   private readonly takenIds = new Set<number>();
   /** Workers that finish their last job. */
   private readonly retiring = new Map<Worker, Promise<void>>();
@@ -114,7 +114,7 @@ export class MultiWorker extends EventEmitter {
     await this.stopping;
     if (this.running) return;
     this.running = true;
-    this.isDraining = false;
+    this.hasStoppedFetching = false;
     const connection = new Connection(this.options.connection);
     this.connection = connection;
     try {
@@ -133,8 +133,8 @@ export class MultiWorker extends EventEmitter {
   }
 
   /** A stop is imminent: fetch no other jobs. Running ones continue. */
-  drain(): void {
-    this.isDraining = true;
+  stopFetching(): void {
+    this.hasStoppedFetching = true;
     this.timer?.cancel();
     while (this.workers.length > 0) this.retireOne();
   }
@@ -212,7 +212,7 @@ export class MultiWorker extends EventEmitter {
       this.check(Math.max(0, delay))
         .catch((error) => this.process?.callFailed(toError(error)))
         .finally(() => {
-          if (this.running && !this.isDraining) this.scheduleCheck();
+          if (this.running && !this.hasStoppedFetching) this.scheduleCheck();
         });
     });
   }

@@ -169,25 +169,25 @@ describe("on the web server's port", () => {
     expect((await live()).status).toBe(200);
   });
 
-  test("a process that drains is not ready at once, also within cacheFor, and serves on", async () => {
+  test("a process whose stop is delayed is not ready at once, also within cacheFor, and serves on", async () => {
     config.health.cacheFor = 600_000;
     expect((await ready()).status).toBe(200);
     config.general.drainDelay = 600_000;
-    const drain = jest.fn();
+    const stopFetching = jest.fn();
     const { multiWorker } = api.resque;
-    api.resque.multiWorker = { drain } as never;
-    const drained = app.process.drain();
-    expect(drain).toHaveBeenCalled();
+    api.resque.multiWorker = { stopFetching } as never;
+    const delayed = app.process.delayStop();
+    expect(stopFetching).toHaveBeenCalled();
     api.resque.multiWorker = multiWorker;
     const { status, json } = await ready();
     expect([status, json]).toEqual([503, { status: "stopping" }]);
     expect((await live()).status).toBe(200);
     expect((await app.ask("/api/work")).status).toBe(200);
-    await app.process.drain(); // ends the wait
-    await drained;
+    await app.process.delayStop(); // ends the wait
+    await delayed;
     config.general.drainDelay = 0;
     expect((await ready()).status).toBe(503);
-    app.process.isDraining = false;
+    app.process.isStopDelayed = false;
     expect((await ready()).status).toBe(200);
   });
 });

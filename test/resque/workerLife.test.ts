@@ -208,7 +208,7 @@ describeOnEachEngine("workers", (engine) => {
     const began = once(multiWorker, "job");
     await queue.enqueue("q", "slow");
     await began;
-    multiWorker.drain();
+    multiWorker.stopFetching();
     await queue.enqueue("q", "slow", ["later"]);
     const succeeded = once(multiWorker, "success");
     release();

@@ -3,10 +3,10 @@ import cluster, { type Worker } from "node:cluster";
 import { once } from "node:events";
 import {
   type PrimaryMessage,
-  type PrimaryWord,
+  type PrimaryCommand,
   READY_MESSAGE,
   type WorkerMessage,
-} from "../../environment/env";
+} from "../../environment/primary";
 
 interface ClusterOptions {
   workers: number;
@@ -134,12 +134,15 @@ export class ClusterPrimary {
     return this.stopping;
   }
 
-  private async stopAll(exitCode: number, word: PrimaryWord): Promise<number> {
+  private async stopAll(
+    exitCode: number,
+    command: PrimaryCommand,
+  ): Promise<number> {
     this.options.report(`stopping ${this.slots.size} workers`);
     this.options.status?.("waiting for the workers to stop");
     for (const timer of this.respawns) clearTimeout(timer);
     const clean = await Promise.all(
-      [...this.slots.values()].map((slot) => this.retire(slot, word)),
+      [...this.slots.values()].map((slot) => this.retire(slot, command)),
     );
     this.options.status?.(undefined);
     const code = clean.every(Boolean) ? exitCode : 1;
@@ -240,15 +243,15 @@ export class ClusterPrimary {
   }
 
   /** Make a worker stop; resolves with false if it had to be killed, or failed. */
-  private async retire(slot: Slot, word: PrimaryWord): Promise<boolean> {
+  private async retire(slot: Slot, command: PrimaryCommand): Promise<boolean> {
     slot.retiring = true;
     const { worker } = slot;
     if (worker.isDead()) return true;
 
     const exit = once(worker, "exit") as Promise<[code: number | null]>;
-    tell(slot, word);
+    tell(slot, command);
     let killed = false;
-    const drainMs = word === "stop" ? (slot.drainDelay ?? 0) : 0;
+    const drainMs = command === "stop" ? (slot.drainDelay ?? 0) : 0;
     const timer = setTimeout(
       () => {
         killed = true;
@@ -267,14 +270,14 @@ export class ClusterPrimary {
 }
 
 /** A worker that obeys no messages, or none yet, gets SIGTERM instead. */
-function tell({ worker, drainDelay }: Slot, word: PrimaryWord): void {
+function tell({ worker, drainDelay }: Slot, command: PrimaryCommand): void {
   if (drainDelay === undefined) worker.process.kill("SIGTERM");
-  else send(worker, word);
+  else send(worker, command);
 }
 
-function send(worker: Worker, word: PrimaryWord): void {
-  const message: PrimaryMessage = { actionhero: word };
-  worker.send(message, () => undefined); // a worker that is gone needs no words
+function send(worker: Worker, command: PrimaryCommand): void {
+  const message: PrimaryMessage = { actionhero: command };
+  worker.send(message, () => undefined); // a worker that is gone needs no command
 }
 
 // --- How long to wait before a worker that ended unexpectedly is replaced.

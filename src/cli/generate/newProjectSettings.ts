@@ -6,7 +6,8 @@
  *
  * To add a row:
  * 1. Build the setting with v29's value in `config/*.ts`.
- * 2. Add a row below, in the alphabetical order of `setting`. Edits refer to text that occurs exactly once in the file of
+ * 2. Add a row below, in the alphabetical order of `setting`: by `changed` or `inProduction` where the values are code of one
+ *    line, otherwise with its edits. Edits refer to text that occurs exactly once in the file of
  *    this repository. Edits of different rows must not overlap: to add a key to a block that other rows also extend, use
  *    `after` and `insert`, which any number of rows may do at the same place.
  * 3. Add its line to the section "New projects" of `docs/migrating-from-v29.md`; the test prints the one it expects.
@@ -37,6 +38,46 @@ export interface NewProjectSetting {
 export type SourceEdit =
   | { file: string; find: string; replace: string }
   | { file: string; after: string; insert: string };
+
+/** A row whose values are code of the line of its key in `config/*.ts`. */
+function changed(
+  setting: string,
+  v29: string,
+  newProject: string,
+  reason: string,
+): NewProjectSetting {
+  const { file, key } = placeOf(setting);
+  const find = `${key}: ${v29}`;
+  const replace = `${key}: ${newProject}`;
+  const edits = [{ file, find, replace }];
+  return { setting, v29, newProject, reason, edits };
+}
+
+/** A row whose value is added for production, to a file that has settings of production. */
+function inProduction(
+  setting: string,
+  v29: string,
+  newProject: string,
+  reason: string,
+): NewProjectSetting {
+  const { file, key } = placeOf(setting);
+  const insert = `      ${key}: ${newProject},\n`;
+  const edits = [{ file, after: PRODUCTION, insert }];
+  const environments = ["production"] as const;
+  return { setting, v29, newProject, reason, edits, environments };
+}
+
+/** The beginning of the settings of production in a file. */
+const PRODUCTION = `export const production = {
+  [namespace]: () => {
+    return {
+`;
+
+function placeOf(setting: string): { file: string; key: string } {
+  const [namespace, ...path] = setting.split(".");
+  const name = namespace === "general" ? "api" : namespace;
+  return { file: `config/${name}.ts`, key: path.at(-1)! };
+}
 
 export const newProjectSettings: readonly NewProjectSetting[] = [
   {
@@ -101,20 +142,12 @@ export class CreateChatRoom extends Action {
     ],
   },
 
-  {
-    setting: "errors.clientErrorLogLevel",
-    v29: '"error"',
-    newProject: '"info"',
-    reason:
-      "a wrong password is not a server error: its line has no stack, and real errors stand out",
-    edits: [
-      {
-        file: "config/errors.ts",
-        find: 'clientErrorLogLevel: "error" as string,',
-        replace: 'clientErrorLogLevel: "info" as string,',
-      },
-    ],
-  },
+  changed(
+    "errors.clientErrorLogLevel",
+    '"error"',
+    '"info"',
+    "a wrong password is not a server error: its line has no stack, and real errors stand out",
+  ),
 
   {
     setting: "errors.exposeMessages",
@@ -143,20 +176,12 @@ export const production = {
     ],
   },
 
-  {
-    setting: "errors.keepInline",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "an action that runs another one by `action.run` responds with its error and status, not with 500 and `Error: ...`",
-    edits: [
-      {
-        file: "config/errors.ts",
-        find: "keepInline: false,",
-        replace: "keepInline: true,",
-      },
-    ],
-  },
+  changed(
+    "errors.keepInline",
+    "false",
+    "true",
+    "an action that runs another one by `action.run` responds with its error and status, not with 500 and `Error: ...`",
+  ),
 
   {
     setting: "errors.redisAway",
@@ -174,83 +199,40 @@ export const production = {
     ],
   },
 
-  {
-    setting: "general.checkSettings",
-    v29: "false",
-    newProject: "true",
-    reason: "a misspelled setting is reported at the start in development",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "checkSettings: false,",
-        replace: "checkSettings: true,",
-      },
-    ],
-  },
+  changed(
+    "general.checkSettings",
+    "false",
+    "true",
+    "a misspelled setting is reported at the start in development",
+  ),
 
-  {
-    setting: "general.context",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "all log lines of one request have its id, which the client gets as `X-Request-Id`",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "context: false,",
-        replace: "context: true,",
-      },
-    ],
-  },
+  changed(
+    "general.context",
+    "false",
+    "true",
+    "all log lines of one request have its id, which the client gets as `X-Request-Id`",
+  ),
 
-  {
-    setting: "general.drainDelay",
-    v29: "0",
-    newProject: "5000",
-    environments: ["production"],
-    reason:
-      "load balancers stop sending before the server stops listening (SIGTERM)",
-    edits: [
-      {
-        file: "config/api.ts",
-        after: `export const production = {
-  [namespace]: () => {
-    return {
-`,
-        insert: `      drainDelay: 5000,
-`,
-      },
-    ],
-  },
+  inProduction(
+    "general.drainDelay",
+    "0",
+    "5000",
+    "load balancers stop sending before the server stops listening (SIGTERM)",
+  ),
 
-  {
-    setting: "general.exitOnUnhandledRejection",
-    v29: "true",
-    newProject: "false",
-    reason: "one forgotten `await` must not stop the process for all clients",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "exitOnUnhandledRejection: true,",
-        replace: "exitOnUnhandledRejection: false,",
-      },
-    ],
-  },
+  changed(
+    "general.exitOnUnhandledRejection",
+    "true",
+    "false",
+    "one forgotten `await` must not stop the process for all clients",
+  ),
 
-  {
-    setting: "general.explainBootErrors",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "a boot error, such as an occupied port, takes three lines, not sixty; `LOG_LEVEL=debug` shows the stack",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "explainBootErrors: false,",
-        replace: "explainBootErrors: true,",
-      },
-    ],
-  },
+  changed(
+    "general.explainBootErrors",
+    "false",
+    "true",
+    "a boot error, such as an occupied port, takes three lines, not sixty; `LOG_LEVEL=debug` shows the stack",
+  ),
 
   {
     setting: "general.filteredParams",
@@ -283,25 +265,12 @@ export const production = {
     ],
   },
 
-  {
-    setting: "general.introspection",
-    v29: "true",
-    newProject: "false",
-    environments: ["production"],
-    reason:
-      "`status` says only whether the server is healthy (200 or 503), `swagger` and the verb `documentation` are off",
-    edits: [
-      {
-        file: "config/api.ts",
-        after: `export const production = {
-  [namespace]: () => {
-    return {
-`,
-        insert: `      introspection: false,
-`,
-      },
-    ],
-  },
+  inProduction(
+    "general.introspection",
+    "true",
+    "false",
+    "`status` says only whether the server is healthy (200 or 503), `swagger` and the verb `documentation` are off",
+  ),
 
   {
     setting: "general.maxChatBytesPerSecond",
@@ -332,34 +301,19 @@ export const production = {
     ],
   },
 
-  {
-    setting: "general.maxConnectionsPerAddress",
-    v29: "0",
-    newProject: "1000",
-    reason:
-      "one client must not take all connections; set it to 0 behind a proxy, where all clients have one address",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "maxConnectionsPerAddress: 0,",
-        replace: "maxConnectionsPerAddress: 1000,",
-      },
-    ],
-  },
+  changed(
+    "general.maxConnectionsPerAddress",
+    "0",
+    "1000",
+    "one client must not take all connections; set it to 0 behind a proxy, where all clients have one address",
+  ),
 
-  {
-    setting: "general.maxRoomsPerConnection",
-    v29: "0",
-    newProject: "100",
-    reason: "one client must not join an unlimited number of rooms",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "maxRoomsPerConnection: 0,",
-        replace: "maxRoomsPerConnection: 100,",
-      },
-    ],
-  },
+  changed(
+    "general.maxRoomsPerConnection",
+    "0",
+    "100",
+    "one client must not join an unlimited number of rooms",
+  ),
 
   {
     setting: "general.overload",
@@ -376,59 +330,33 @@ export const production = {
     edits: [
       {
         file: "config/api.ts",
-        after: `export const production = {
-  [namespace]: () => {
-    return {
-`,
+        after: PRODUCTION,
         insert: `      overload: { maxEventLoopDelay: 1000, maxHeapUsed: 0.9 },
 `,
       },
     ],
   },
 
-  {
-    setting: "general.refuseUntilBooted",
-    v29: "false",
-    newProject: "true",
-    reason: "clients are served only after every `start` has run",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "refuseUntilBooted: false,",
-        replace: "refuseUntilBooted: true,",
-      },
-    ],
-  },
+  changed(
+    "general.refuseUntilBooted",
+    "false",
+    "true",
+    "clients are served only after every `start` has run",
+  ),
 
-  {
-    setting: "general.requireServerToken",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "without its own `serverToken` a server starts in development and test only; a project of version 29 starts with a warning",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "requireServerToken: false,",
-        replace: "requireServerToken: true,",
-      },
-    ],
-  },
+  changed(
+    "general.requireServerToken",
+    "false",
+    "true",
+    "without its own `serverToken` a server starts in development and test only; a project of version 29 starts with a warning",
+  ),
 
-  {
-    setting: "general.sayObjects",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "what a client says in a room arrives with the type that it has; listeners of version 29 expect a text",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "sayObjects: false,",
-        replace: "sayObjects: true,",
-      },
-    ],
-  },
+  changed(
+    "general.sayObjects",
+    "false",
+    "true",
+    "what a client says in a room arrives with the type that it has; listeners of version 29 expect a text",
+  ),
 
   {
     setting: "general.serverToken",
@@ -492,34 +420,19 @@ function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
     ],
   },
 
-  {
-    setting: "general.uniqueNames",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "two files with an action or task of one name fail the boot; the name of the files would decide which one runs",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "uniqueNames: false,",
-        replace: "uniqueNames: true,",
-      },
-    ],
-  },
+  changed(
+    "general.uniqueNames",
+    "false",
+    "true",
+    "two files with an action or task of one name fail the boot; the name of the files would decide which one runs",
+  ),
 
-  {
-    setting: "health.enabled",
-    v29: "false",
-    newProject: "true",
-    reason: "load balancers and containers probe `/readyz` and `/healthz`",
-    edits: [
-      {
-        file: "config/health.ts",
-        find: "enabled: false,",
-        replace: "enabled: true,",
-      },
-    ],
-  },
+  changed(
+    "health.enabled",
+    "false",
+    "true",
+    "load balancers and containers probe `/readyz` and `/healthz`",
+  ),
 
   {
     setting: "logger.format",
@@ -689,50 +602,26 @@ export const production = {
     ],
   },
 
-  {
-    setting: "tasks.carryContext",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "the log lines and traces of a job lead to the request that enqueued it; `del` of processes of version 29 does not find such jobs",
-    edits: [
-      {
-        file: "config/tasks.ts",
-        find: "carryContext: false,",
-        replace: "carryContext: true,",
-      },
-    ],
-  },
+  changed(
+    "tasks.carryContext",
+    "false",
+    "true",
+    "the log lines and traces of a job lead to the request that enqueued it; `del` of processes of version 29 does not find such jobs",
+  ),
 
-  {
-    setting: "tasks.sortInputs",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "`delDelayed`, `scheduledAt` and `del` find a job whatever the order of the keys of its inputs; processes of version 29 do not",
-    edits: [
-      {
-        file: "config/tasks.ts",
-        find: "sortInputs: false,",
-        replace: "sortInputs: true,",
-      },
-    ],
-  },
+  changed(
+    "tasks.sortInputs",
+    "false",
+    "true",
+    "`delDelayed`, `scheduledAt` and `del` find a job whatever the order of the keys of its inputs; processes of version 29 do not",
+  ),
 
-  {
-    setting: "tasks.unknownJobs",
-    v29: '"fail"',
-    newProject: '"wait"',
-    reason:
-      "in a rolling deployment, processes without a new task fetch its jobs",
-    edits: [
-      {
-        file: "config/tasks.ts",
-        find: 'unknownJobs: "fail" as "fail" | "wait",',
-        replace: 'unknownJobs: "wait" as "fail" | "wait",',
-      },
-    ],
-  },
+  changed(
+    "tasks.unknownJobs",
+    '"fail"',
+    '"wait"',
+    "in a rolling deployment, processes without a new task fetch its jobs",
+  ),
 
   {
     setting: "web.cors",
@@ -759,47 +648,26 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.csrf",
-    v29: "false",
-    newProject: "true",
-    reason: "pages of other sites must not act with the visitor's cookies",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: 'csrf: false as boolean | "all",',
-        replace: 'csrf: true as boolean | "all",',
-      },
-    ],
-  },
+  changed(
+    "web.csrf",
+    "false",
+    "true",
+    "pages of other sites must not act with the visitor's cookies",
+  ),
 
-  {
-    setting: "web.dotfiles",
-    v29: '"allow"',
-    newProject: '"ignore"',
-    reason: "`.env` and `.git` are not for clients; `.well-known` is served",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: 'dotfiles: "allow" as',
-        replace: 'dotfiles: "ignore" as',
-      },
-    ],
-  },
+  changed(
+    "web.dotfiles",
+    '"allow"',
+    '"ignore"',
+    "`.env` and `.git` are not for clients; `.well-known` is served",
+  ),
 
-  {
-    setting: "web.errorPages",
-    v29: "false",
-    newProject: "true",
-    reason: "a missing file is a page for people and a text for programs",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "errorPages: false,",
-        replace: "errorPages: true,",
-      },
-    ],
-  },
+  changed(
+    "web.errorPages",
+    "false",
+    "true",
+    "a missing file is a page for people and a text for programs",
+  ),
 
   {
     setting: "web.errorStatus",
@@ -823,34 +691,19 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.extensionTypes",
-    v29: '"all"',
-    newProject: '"safe"',
-    reason:
-      "the extension of a path never turns a response into a page or script",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: 'extensionTypes: "all" as',
-        replace: 'extensionTypes: "safe" as',
-      },
-    ],
-  },
+  changed(
+    "web.extensionTypes",
+    '"all"',
+    '"safe"',
+    "the extension of a path never turns a response into a page or script",
+  ),
 
-  {
-    setting: "web.fingerprintOptions.on",
-    v29: '"all"',
-    newProject: '"actions"',
-    reason: "a shared cache must not serve one visitor's cookie to all",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: 'on: "all" as "all" | "actions",',
-        replace: 'on: "actions" as "all" | "actions",',
-      },
-    ],
-  },
+  changed(
+    "web.fingerprintOptions.on",
+    '"all"',
+    '"actions"',
+    "a shared cache must not serve one visitor's cookie to all",
+  ),
 
   {
     setting: "web.fingerprintOptions.settings",
@@ -876,33 +729,19 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.fingerprintOptions.signed",
-    v29: "false",
-    newProject: "true",
-    reason: "prevents session fixation with made-up ids",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "signed: false,",
-        replace: "signed: true,",
-      },
-    ],
-  },
+  changed(
+    "web.fingerprintOptions.signed",
+    "false",
+    "true",
+    "prevents session fixation with made-up ids",
+  ),
 
-  {
-    setting: "web.formBrackets",
-    v29: "false",
-    newProject: "true",
-    reason: "names with brackets mean the same in forms as in queries",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "formBrackets: false,",
-        replace: "formBrackets: true,",
-      },
-    ],
-  },
+  changed(
+    "web.formBrackets",
+    "false",
+    "true",
+    "names with brackets mean the same in forms as in queries",
+  ),
 
   {
     setting: "web.formOptions.maxFieldsSize",
@@ -918,19 +757,12 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.jsonp",
-    v29: "true",
-    newProject: "false",
-    reason: "any web site can read JSONP on behalf of a visitor",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "jsonp: true as",
-        replace: "jsonp: false as",
-      },
-    ],
-  },
+  changed(
+    "web.jsonp",
+    "true",
+    "false",
+    "any web site can read JSONP on behalf of a visitor",
+  ),
 
   {
     setting: "web.keepAliveTimeout",
@@ -942,57 +774,33 @@ export const production = {
     edits: [
       {
         file: "config/web.ts",
-        after: `export const production = {
-  [namespace]: () => {
-    return {
-`,
+        after: PRODUCTION,
         insert: `      keepAliveTimeout: 65 * 1000,
 `,
       },
     ],
   },
 
-  {
-    setting: "web.limitPipelining",
-    v29: "false",
-    newProject: "true",
-    reason: "`general.simultaneousActions` also applies over HTTP",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "limitPipelining: false,",
-        replace: "limitPipelining: true,",
-      },
-    ],
-  },
+  changed(
+    "web.limitPipelining",
+    "false",
+    "true",
+    "`general.simultaneousActions` also applies over HTTP",
+  ),
 
-  {
-    setting: "web.listErrors",
-    v29: "false",
-    newProject: "true",
-    reason: "a form can show all its errors at once, each at its field",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "listErrors: false,",
-        replace: "listErrors: true,",
-      },
-    ],
-  },
+  changed(
+    "web.listErrors",
+    "false",
+    "true",
+    "a form can show all its errors at once, each at its field",
+  ),
 
-  {
-    setting: "web.maxArrayItems",
-    v29: "1000000",
-    newProject: "10000",
-    reason: "a list of a million objects takes seconds and hundreds of MiB",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "maxArrayItems: 1000000,",
-        replace: "maxArrayItems: 10000,",
-      },
-    ],
-  },
+  changed(
+    "web.maxArrayItems",
+    "1000000",
+    "10000",
+    "a list of a million objects takes seconds and hundreds of MiB",
+  ),
 
   {
     setting: "web.maxJsonSize",
@@ -1008,19 +816,12 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.nosniff",
-    v29: "false",
-    newProject: "true",
-    reason: "browsers must not guess another content type",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "nosniff: false,",
-        replace: "nosniff: true,",
-      },
-    ],
-  },
+  changed(
+    "web.nosniff",
+    "false",
+    "true",
+    "browsers must not guess another content type",
+  ),
 
   {
     setting: "web.openapi",
@@ -1043,48 +844,21 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.strictHttp",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md); an action that fails after it assigned a text or a list to `data.response` responds with an error and its status, not with 200 and a text",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "strictHttp: false,",
-        replace: "strictHttp: true,",
-      },
-    ],
-  },
+  changed(
+    "web.strictHttp",
+    "false",
+    "true",
+    "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md); an action that fails after it assigned a text or a list to `data.response` responds with an error and its status, not with 200 and a text",
+  ),
 
-  {
-    setting: "web.strictPaths",
-    v29: "false",
-    newProject: "true",
-    reason: "`+` in a path is a plus sign, and a malformed `%zz` is a 400",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "strictPaths: false,",
-        replace: "strictPaths: true,",
-      },
-    ],
-  },
+  changed(
+    "web.strictPaths",
+    "false",
+    "true",
+    "`+` in a path is a plus sign, and a malformed `%zz` is a 400",
+  ),
 
-  {
-    setting: "web.trace",
-    v29: "true",
-    newProject: "false",
-    reason: "clients do not need TRACE",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "trace: true,",
-        replace: "trace: false,",
-      },
-    ],
-  },
+  changed("web.trace", "true", "false", "clients do not need TRACE"),
 
   {
     setting: "web.trustProxy",
@@ -1100,91 +874,24 @@ export const production = {
     ],
   },
 
-  {
-    setting: "web.uploads",
-    v29: '"all"',
-    newProject: '"declared"',
-    reason: "uploads to actions that ignore them must not fill the disk",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: 'uploads: "all" as',
-        replace: 'uploads: "declared" as',
-      },
-    ],
-  },
+  changed(
+    "web.uploads",
+    '"all"',
+    '"declared"',
+    "uploads to actions that ignore them must not fill the disk",
+  ),
 
-  {
-    setting: "websocket.checkHost",
-    v29: "false",
-    newProject: "true",
-    reason:
-      "`web.allowedRequestHosts` also applies to websockets, against DNS rebinding",
-    edits: [
-      {
-        file: "config/websocket.ts",
-        find: "checkHost: false,",
-        replace: "checkHost: true,",
-      },
-    ],
-  },
+  changed(
+    "websocket.checkHost",
+    "false",
+    "true",
+    "`web.allowedRequestHosts` also applies to websockets, against DNS rebinding",
+  ),
 
-  {
-    setting: "websocket.maxMessagesPerSecond",
-    v29: "0",
-    newProject: "200",
-    reason: "the flood of one client must not delay the others",
-    edits: [
-      {
-        file: "config/websocket.ts",
-        find: "maxMessagesPerSecond: 0,",
-        replace: "maxMessagesPerSecond: 200,",
-      },
-    ],
-  },
+  changed(
+    "websocket.maxMessagesPerSecond",
+    "0",
+    "200",
+    "the flood of one client must not delay the others",
+  ),
 ];
-
-// --- Exact edits of the framework's own sources on their way into a new project.
-
-interface Replacement {
-  start: number;
-  end: number;
-  text: string;
-}
-
-/**
- * Apply all edits of one file to its source; the order matters only for insertions at the same place.
- * @throws Error if the text of an edit does not occur exactly once, or if two replacements overlap
- */
-export function editSource(
-  file: string,
-  source: string,
-  edits: readonly SourceEdit[],
-): string {
-  const replacements = edits
-    .filter((edit) => edit.file === file)
-    .map((edit) => locate(source, edit))
-    .sort((a, b) => a.start - b.start);
-  let edited = "";
-  let position = 0;
-  for (const { start, end, text } of replacements) {
-    if (start < position)
-      throw new Error(`two edits of ${file} overlap at: ${text}`);
-    edited += source.slice(position, start) + text;
-    position = end;
-  }
-  return edited + source.slice(position);
-}
-
-function locate(source: string, edit: SourceEdit): Replacement {
-  const wanted = "find" in edit ? edit.find : edit.after;
-  const found = source.indexOf(wanted);
-  if (found === -1)
-    throw new Error(`${edit.file} does not contain the text: ${wanted}`);
-  if (source.includes(wanted, found + 1))
-    throw new Error(`${edit.file} contains the text more than once: ${wanted}`);
-  const end = found + wanted.length;
-  return "find" in edit
-    ? { start: found, end, text: edit.replace }
-    : { start: end, end, text: edit.insert };
-}

@@ -1,7 +1,5 @@
-import {
-  editSource,
-  type SourceEdit,
-} from "../../../src/cli/generate/newProjectSettings";
+import type { SourceEdit } from "../../../src/cli/generate/newProjectSettings";
+import { editSource } from "../../../src/cli/generate/project";
 
 const SOURCE = "one, two, three, two";
 const edit = (...edits: SourceEdit[]) => editSource("a.ts", SOURCE, edits);
