@@ -107,7 +107,8 @@ export const DEFAULT = {
       exitOnUnhandledRejection: true,
       // explain a failed boot in three lines: what failed, where, and the remedy; LOG_LEVEL=debug shows the stack
       explainBootErrors: false,
-      // in development, warn of settings that do not exist, or have values of a wrong type
+      // end the boot if a setting has a value that is not accepted, and warn in development of settings that do not exist;
+      // false: such values are warnings
       checkSettings: false,
       // fail the boot if two files define an action of one name and version, or a task of one name; else the later file
       // replaces the earlier one, with a warning

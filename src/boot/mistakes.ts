@@ -5,11 +5,13 @@ import { inputNamesOf } from "../action/safeParams";
 import { api } from "../api";
 import { config, env, projectRoot, replaced } from "../config/config";
 import { settings } from "../config/settings";
-import { replacedSettings } from "../config/load";
 import {
+  invalidValues,
   isKnownServerToken,
   problemsOfSettings,
+  type SettingProblem,
 } from "../config/knownSettings";
+import { originOfSetting, replacedSettings } from "../config/load";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
@@ -18,10 +20,40 @@ import { didYouMean } from "../utils/closest";
 import { originOf } from "../utils/modules";
 import type { ActionheroConfigInterface, BaseLimit } from "../config/types";
 
-/** In development with `general.checkSettings`: unknown settings, and values of a wrong type. */
+/**
+ * Report settings whose value is not accepted: by most, such a switch is off, or has its value of version 29.
+ * @throws ActionheroError AH_CONFIG with `general.checkSettings`; otherwise they are warnings
+ */
+export function checkSettings(): void {
+  const problems = invalidValues(config);
+  if (problems.length === 0) return;
+  if (settings().general.checkSettings) throw refusalOf(problems);
+  for (const problem of problems) log(`config: ${textOf(problem)}`, "warning");
+}
+
+function refusalOf(problems: readonly SettingProblem[]): Error {
+  const error = new ActionheroError(
+    "AH_CONFIG",
+    problems.map(textOf).join("; "),
+  );
+  const { setting } = problems[0]!;
+  const file = originOfSetting(setting, config)?.file;
+  const [namespace = ""] = setting.split(".");
+  error.data = file
+    ? { loading: file }
+    : { config: namespace === "general" ? "api" : namespace };
+  return error;
+}
+
+function textOf({ setting, message }: SettingProblem): string {
+  const origin = originOfSetting(setting, config);
+  return `${setting} ${message}${origin ? ` (${origin.name})` : ""}`;
+}
+
+/** In development with `general.checkSettings`: unknown settings, and values of plugins' settings of a wrong type. */
 export function warnOfSettings(): void {
   const { checkSettings } = settings().general;
-  if (checkSettings !== true || env !== "development") return;
+  if (!checkSettings || env !== "development") return;
   for (const { setting, message } of problemsOfSettings(config))
     log(`config: ${setting} ${message}`, "warning");
 }

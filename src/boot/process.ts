@@ -21,6 +21,7 @@ import {
 } from "./initializer";
 import {
   checkServerToken,
+  checkSettings,
   warnOfOverridden,
   warnOfRoutes,
   warnOfSettings,
@@ -279,9 +280,12 @@ export class Process {
 
   /** Supervisors can probe a server, unlike a command, while its `initialize` functions run. */
   private async initializeServer(): Promise<void> {
-    await openHealth().catch((error: unknown) =>
-      this.fatalError(toError(error), "start"),
-    );
+    try {
+      checkSettings();
+      await openHealth();
+    } catch (error) {
+      await this.fatalError(toError(error), "start");
+    }
     try {
       await this.initialize();
     } catch (error) {

@@ -1,4 +1,5 @@
-/** Compares a configuration with the known settings, to find unknown names and values of a wrong type. */
+/** Compares a configuration with the known settings, to find unknown names and values that are not accepted. */
+import { validateHeaderName, validateHeaderValue } from "node:http";
 import { closest } from "../utils/closest";
 import {
   loadConfig,
@@ -19,11 +20,13 @@ type SettingKind =
   | `"${string}"`;
 
 /** An invalid setting. */
-interface SettingProblem {
+export interface SettingProblem {
   /** The dotted path. */
   setting: string;
   /** The problem, as the rest of a sentence that begins with the setting. */
   message: string;
+  /** The name is unknown; otherwise the value is not accepted. */
+  isName: boolean;
 }
 
 /** The defaults of each environment, which contain the known names. */
@@ -45,19 +48,24 @@ const CLOSED = [
   "logger",
 ];
 
-/** Parts whose names a project chooses. Settings whose default is an empty object are also such parts. */
+/** Parts that may have further names, which a project chooses. */
 const OPEN = [
   "general.paths",
+  "web.fingerprintOptions.settings",
+  "web.formOptions",
+  "websocket.client",
+  "websocket.server",
+];
+
+/** Parts whose values a project chooses, too. Settings whose default is an empty object are also such parts. */
+const FREE = [
   "general.startingChatRooms",
   "plugins",
   "process",
   "routes",
   "securityHeaders.headers",
   "securityHeaders.tlsHeaders",
-  "web.fingerprintOptions.settings",
-  "web.formOptions",
   "web.httpHeaders",
-  "websocket.client",
 ];
 
 /**
@@ -130,6 +138,160 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "websocket.bind": ['"http"', '"https"'],
 };
 
+/** Members of parts whose type allows any name. */
+const MEMBERS: Readonly<Record<string, readonly SettingKind[]>> = {
+  "web.cookieOptions.settings.domain": ["string"],
+  "web.cookieOptions.settings.expires": ["object"],
+  "web.cookieOptions.settings.httpOnly": ["boolean"],
+  "web.cookieOptions.settings.maxAge": ["number"],
+  "web.cookieOptions.settings.partitioned": ["boolean"],
+  "web.cookieOptions.settings.path": ["string"],
+  "web.cookieOptions.settings.sameSite": ['"strict"', '"lax"', '"none"'],
+  "web.cookieOptions.settings.secure": ["boolean", '"auto"'],
+  "web.fingerprintOptions.settings.expires": [],
+  "web.formOptions.hashAlgorithm": ["string", "boolean"],
+  "web.formOptions.maxFields": ["number"],
+  "web.formOptions.maxTotalFileSize": ["number"],
+  "websocket.server.authorization": ["function"],
+  "websocket.server.compression": ["boolean", "object"],
+  "websocket.server.credentials": ["boolean"],
+  "websocket.server.idGenerator": ["function"],
+  "websocket.server.maxAge": ["string", "number"],
+  "websocket.server.maxLength": ["number"],
+  "websocket.server.pathname": ["string"],
+  "websocket.server.pingInterval": ["number", "boolean"],
+};
+
+const LISTED = [...Object.keys(SPECIAL), ...Object.keys(MEMBERS)];
+
+/** Returns what is wrong with a value of an accepted kind, as the rest of a sentence. */
+type Rule = (value: unknown) => string | undefined;
+
+const rule =
+  (wanted: string, isAccepted: (value: unknown) => boolean): Rule =>
+  (value) =>
+    isAccepted(value)
+      ? undefined
+      : `is ${typeof value === "string" ? JSON.stringify(value) : String(value)}, and must be ${wanted}`;
+
+const notNegative = rule(
+  "a number of at least 0",
+  (value) => typeof value !== "number" || value >= 0,
+);
+const positive = rule(
+  "a number above 0",
+  (value) => Number.isFinite(value) && Number(value) > 0,
+);
+const port = rule(
+  "a port, from 0 to 65535",
+  (value) =>
+    typeof value !== "number" ||
+    (Number.isInteger(value) && value >= 0 && value <= 65_535),
+);
+const urlPath = rule('a path that begins with "/"', (value) =>
+  /^\/[^\s?#]*$/.test(String(value)),
+);
+const cookieName = rule(
+  "the name of a cookie: letters, digits, - and _",
+  (value) => /^[!#$%&'*+\-.^_`|~\w]+$/.test(String(value)),
+);
+const nameOfParam = rule("the name of a param", (value) => value !== "");
+const any: Rule = () => undefined;
+
+/** Rules for values of an accepted kind; other numbers must be at least 0. */
+const RULES: Readonly<Record<string, Rule>> = {
+  "general.defaultMiddlewarePriority": any,
+  "general.lockDuration": positive,
+  "general.rpcTimeout": positive,
+  "general.simultaneousActions": positive,
+  "health.livePath": urlPath,
+  "health.readyPath": urlPath,
+  "health.timeout": positive,
+  "metrics.path": urlPath,
+  "metrics.port": port,
+  "redis.connectTimeout": positive,
+  "redis.heartbeatInterval": positive,
+  "redis.heartbeatTimeout": positive,
+  "redis.operationTimeout": positive,
+  "securityHeaders.headers": headers,
+  "securityHeaders.tlsHeaders": headers,
+  "session.cookie": cookieName,
+  "session.maxBytes": positive,
+  "session.maxLifetime": positive,
+  "session.param": nameOfParam,
+  "session.ttl": positive,
+  "socket.port": port,
+  "tasks.checkTimeout": positive,
+  "tasks.heartbeatTimeout": positive,
+  "web.cors.origins": origins,
+  "web.fingerprintOptions.cookieKey": cookieName,
+  "web.healthPort": port,
+  "web.httpHeaders": headers,
+  "web.https.port": port,
+  "web.port": port,
+};
+
+/** Node would throw for each response. */
+function headers(value: unknown): string | undefined {
+  for (const [name, content] of Object.entries(value as object)) {
+    if (!content) continue; // not sent
+    try {
+      validateHeaderName(name);
+      for (const one of [content].flat())
+        validateHeaderValue(name, String(one));
+    } catch {
+      return `has ${JSON.stringify(name)}, which is no valid header`;
+    }
+  }
+  return undefined;
+}
+
+/** An origin without its scheme would never match. */
+function origins(value: unknown): string | undefined {
+  const list = typeof value === "string" ? value.split(",") : [value].flat();
+  const wrong = list.find(
+    (one) =>
+      !(one instanceof RegExp) && typeof one !== "function" && !isOrigin(one),
+  );
+  return wrong === undefined
+    ? undefined
+    : `has ${JSON.stringify(wrong)}, and must have "*", or origins such as "https://site.com"`;
+}
+
+function isOrigin(value: unknown): boolean {
+  return (
+    typeof value === "string" &&
+    /^(?:|\*|null|[a-z][a-z\d+.-]*:\/\/[^\s/,]+\/?)$/i.test(value.trim())
+  );
+}
+
+/**
+ * The values of the framework's own settings that are not accepted. Those of plugins are not judged: their defaults do
+ * not say what else they accept.
+ */
+export function invalidValues(
+  config: ActionheroConfigInterface,
+): SettingProblem[] {
+  const { projectRoot, typescript } = config.process;
+  const { defaults } = locateConfigDirectories(projectRoot, typescript);
+  const known = loadConfig(
+    { defaults, project: [], isOwnProject: false },
+    config.process,
+  ).config;
+  return [
+    ...findSettingProblems(config, [known]).filter(({ isName }) => !isName),
+    ...samePaths(config),
+  ];
+}
+
+/** One path can only be one of the two. */
+function samePaths({ health }: ActionheroConfigInterface): SettingProblem[] {
+  const { livePath, readyPath } = health ?? {};
+  if (readyPath === undefined || livePath !== readyPath) return [];
+  const message = "must differ from health.livePath";
+  return [{ setting: "health.readyPath", message, isName: false }];
+}
+
 /** The invalid settings of the live configuration. */
 export function problemsOfSettings(
   config: ActionheroConfigInterface,
@@ -182,13 +344,13 @@ function problemsOf(
   value: unknown,
   defaults: readonly unknown[],
 ): SettingProblem[] {
-  if (value === null || value === undefined) return [];
-  const kinds = SPECIAL[setting] ?? kindsOf(defaults);
-  if (kinds.length > 0 && !kinds.some((kind) => isOfKind(value, kind)))
-    return [{ setting, message: mismatch(value, kinds) }];
+  const kinds = SPECIAL[setting] ?? MEMBERS[setting] ?? kindsOf(defaults);
+  const message = faultOf(setting, value, { kinds, defaults });
+  if (message !== undefined) return [{ setting, message, isName: false }];
 
+  if (!isRecord(value) || FREE.includes(setting)) return [];
   const names = namesIn(setting, defaults);
-  if (!isRecord(value) || names.size === 0 || OPEN.includes(setting)) return [];
+  if (names.size === 0) return [];
   return Object.entries(value).flatMap(([name, part]) => {
     const path = `${setting}.${name}`;
     if (names.has(name))
@@ -197,18 +359,51 @@ function problemsOf(
         part,
         defaults.map((one) => (isRecord(one) ? one[name] : undefined)),
       );
+    if (OPEN.includes(setting)) return [];
     const meant = closest(name, names);
     const isClosed = CLOSED.includes(setting.split(".", 1)[0]!);
     return isClosed || meant !== undefined ? [unknownName(path, meant)] : [];
   });
 }
 
+/** Why a value is not accepted, as the rest of a sentence. */
+function faultOf(
+  setting: string,
+  value: unknown,
+  {
+    kinds,
+    defaults,
+  }: { kinds: readonly SettingKind[]; defaults: readonly unknown[] },
+): string | undefined {
+  if (value === null || value === undefined)
+    return isSwitch(kinds, defaults) ? mismatch(value, kinds) : undefined;
+  if (kinds.length > 0 && !kinds.some((kind) => isOfKind(value, kind)))
+    return mismatch(value, kinds);
+  return (RULES[setting] ?? notNegative)(value);
+}
+
+/** Whether it has a few values only, and always one of them: nobody can tell what null means. */
+function isSwitch(
+  kinds: readonly SettingKind[],
+  defaults: readonly unknown[],
+): boolean {
+  return (
+    kinds.length > 0 &&
+    kinds.every(isChoice) &&
+    defaults.every((value) => value !== null && value !== undefined)
+  );
+}
+
+function isChoice(kind: SettingKind): boolean {
+  return kind === "boolean" || kind.startsWith('"');
+}
+
 /** The known names in a part of the configuration. */
 function namesIn(setting: string, defaults: readonly unknown[]): Set<string> {
   const prefix = `${setting}.`;
-  const special = Object.keys(SPECIAL)
-    .filter((path) => path.startsWith(prefix))
-    .map((path) => path.slice(prefix.length).split(".", 1)[0]!);
+  const special = LISTED.filter((path) => path.startsWith(prefix)).map(
+    (path) => path.slice(prefix.length).split(".", 1)[0]!,
+  );
   const present = defaults.flatMap((one) =>
     isRecord(one) ? Object.keys(one) : [],
   );
@@ -230,25 +425,32 @@ function kindOf(value: unknown): SettingKind {
 
 function isOfKind(value: unknown, kind: SettingKind): boolean {
   if (kind.startsWith('"')) return value === JSON.parse(kind);
-  return kind === "number" ? Number.isFinite(value) : kindOf(value) === kind;
+  return kindOf(value) === kind && !Number.isNaN(value);
 }
 
 function unknownName(setting: string, meant?: string): SettingProblem {
   const hint = meant === undefined ? "" : `: did you mean "${meant}"?`;
-  return { setting, message: `is no setting${hint}` };
+  return { setting, message: `is no setting${hint}`, isName: true };
 }
 
-/** The message omits the value, which may be a secret, unless the setting has only a few allowed values. */
+/** Kinds whose values are not secret. */
+const PUBLIC: readonly SettingKind[] = ["boolean", "number"];
+
+/** The message omits values that may be secret. */
 function mismatch(value: unknown, kinds: readonly SettingKind[]): string {
-  const isChoice = kinds.some((kind) => kind.startsWith('"'));
-  const isShown = isChoice && String(value).length <= 40;
-  const actual =
-    isShown && typeof value !== "object" && typeof value !== "function"
-      ? JSON.stringify(value)
-      : Number.isNaN(value)
-        ? "NaN"
-        : nameOf(kindOf(value));
-  return `is ${actual}, and must be ${kinds.map(nameOf).join(" or ")}`;
+  const isPublic =
+    !kinds.includes("string") &&
+    kinds.some((kind) => isChoice(kind) || PUBLIC.includes(kind));
+  return `is ${isPublic ? shown(value) : nameOf(kindOf(value))}, and must be ${kinds.map(nameOf).join(" or ")}`;
+}
+
+function shown(value: unknown): string {
+  if (value === null || typeof value === "number") return String(value);
+  const isShort = typeof value !== "string" || value.length <= 40;
+  const isPlain = ["string", "boolean", "undefined"].includes(typeof value);
+  return isShort && isPlain
+    ? String(JSON.stringify(value))
+    : nameOf(kindOf(value));
 }
 
 function nameOf(kind: SettingKind): string {

@@ -449,3 +449,52 @@ function valueAt(root: unknown, steps: readonly string[]): unknown {
   }
   return value;
 }
+
+// --- Finds where a setting of the live configuration comes from, for messages about it.
+
+const OVERRIDES = "ACTIONHERO_CONFIG_OVERRIDES";
+
+/** `name`: for messages, relative to the project; `file`: its path, unless it is a variable. */
+interface Origin {
+  name: string;
+  file?: string;
+}
+
+/** The variable that overrides a setting, or the last file of the project that sets it. */
+export function originOfSetting(
+  setting: string,
+  config: Config,
+): Origin | undefined {
+  const steps = setting.split(".");
+  const overrides = [
+    process.env[OVERRIDES] ?? "",
+    ...flagValues(OVERRIDES),
+  ].filter((source) => source !== "");
+  if (overrides.some((source) => has(JSON.parse(source), steps)))
+    return { name: OVERRIDES };
+
+  const { projectRoot, typescript } = config.process;
+  const { project } = locateConfigDirectories(projectRoot, typescript);
+  const file = project
+    .flatMap((directory) => listSourceFiles(directory))
+    .findLast((one) => sets(one, steps, config));
+  if (file === undefined) return undefined;
+  return { name: path.relative(projectRoot, file), file };
+}
+
+function sets(file: string, steps: readonly string[], config: Config): boolean {
+  const blocks = loadModule(file) as Record<string, ConfigBlock | undefined>;
+  return [blocks.DEFAULT, blocks[config.process.env]].some(
+    (block) => block && has(hashMerge({}, block, config), steps),
+  );
+}
+
+function has(root: unknown, steps: readonly string[]): boolean {
+  let value = root;
+  for (const step of steps) {
+    if (typeof value !== "object" || value === null) return false;
+    if (!Object.hasOwn(value, step)) return false;
+    value = (value as Record<string, unknown>)[step];
+  }
+  return true;
+}

@@ -128,7 +128,8 @@ const general = view({
   exitOnUnhandledRejection: () =>
     config.general?.exitOnUnhandledRejection !== false,
   explainBootErrors: () => config.general?.explainBootErrors === true,
-  checkSettings: () => config.general?.checkSettings === true,
+  /** Another value than false enables it, and is then reported. */
+  checkSettings: () => Boolean(config.general?.checkSettings),
   refuseUntilBooted: () => config.general?.refuseUntilBooted === true,
   uniqueNames: () => config.general?.uniqueNames === true,
   developmentMode: () => Boolean(config.general?.developmentMode),

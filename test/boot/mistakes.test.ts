@@ -13,7 +13,7 @@ import {
   route,
   task,
 } from "../../src";
-import { warnOfSettings } from "../../src/boot/mistakes";
+import { checkSettings, warnOfSettings } from "../../src/boot/mistakes";
 import { LogLines } from "../support/logLines";
 import { addTask } from "../support/taskApp";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
@@ -45,7 +45,7 @@ beforeAll(async () => {
       rateLimit: { requests: 9, perMs: 9, proxies: 1 },
     },
     web: { prot: 1, trustProxy: false },
-    tasks: { timeout: "5000", maxTaskProcessors: 0 },
+    tasks: { maxTaskProcessors: 0 },
     routes: { get: [{ path: "/a.b/:file.:type", action: "status" }] },
   });
   rebuildConfig();
@@ -80,7 +80,6 @@ test("in development, the boot warns of invalid settings", () => {
   expect(warnings).toEqual(
     expect.arrayContaining([
       'config: web.prot is no setting: did you mean "port"?',
-      "config: tasks.timeout is a string, and must be a number",
     ]),
   );
 });
@@ -89,6 +88,43 @@ test("the boot warns of settings without effect", () => {
   expect(warnings.filter((line) => line.includes("no effect"))).toEqual([
     "config: general.rateLimit: proxies has no effect: web.trustProxy is set, and decides which address counts (that of the socket, so that all clients of a proxy share one: set TRUST_PROXY)",
   ]);
+});
+
+describe("a value that is not accepted", () => {
+  const overridden = (checks: boolean) => {
+    process.env.NODE_ENV = "production";
+    process.env.ACTIONHERO_CONFIG_OVERRIDES = JSON.stringify({
+      general: { checkSettings: checks, serverToken: "a secret" },
+      web: { csrf: "true" },
+      session: { ttl: 0 },
+    });
+    rebuildConfig();
+  };
+  const CSRF =
+    'web.csrf is "true", and must be a boolean or "all" (ACTIONHERO_CONFIG_OVERRIDES)';
+  const TTL =
+    "session.ttl is 0, and must be a number above 0 (ACTIONHERO_CONFIG_OVERRIDES)";
+
+  test("ends the boot before anything is initialized", async () => {
+    overridden(true);
+    const app = new Process();
+    await expect(app.start()).rejects.toMatchObject({
+      code: "AH_CONFIG",
+      message: `${CSRF}; ${TTL}`,
+    });
+    expect(app.state).toBe("idle");
+  });
+
+  test("is a warning without general.checkSettings, in every environment", () => {
+    overridden(false);
+    const log = new LogLines("warning");
+    checkSettings();
+    expect(log.at("warning", /config:/)).toEqual([
+      `config: ${CSRF}`,
+      `config: ${TTL}`,
+    ]);
+    log.stop();
+  });
 });
 
 test("the boot warns in no other environment, and only if configured", () => {

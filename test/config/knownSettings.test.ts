@@ -54,11 +54,11 @@ test.each([
   [{ sockets: {} }, 'sockets is no setting: did you mean "socket"?'],
   [
     { web: { enabled: "false" } },
-    "web.enabled is a string, and must be a boolean",
+    'web.enabled is "false", and must be a boolean',
   ],
   [
     { tasks: { timeout: "5000" } },
-    "tasks.timeout is a string, and must be a number",
+    'tasks.timeout is "5000", and must be a number',
   ],
   [{ tasks: { timeout: NaN } }, "tasks.timeout is NaN, and must be a number"],
   [
@@ -81,6 +81,87 @@ test.each([
     { errors: { fileNotFound: "gone" } },
     "errors.fileNotFound is a string, and must be a function",
   ],
+  // --- values of an accepted type
+  [
+    { web: { csrf: "true" } },
+    'web.csrf is "true", and must be a boolean or "all"',
+  ],
+  [{ web: { csrf: null } }, 'web.csrf is null, and must be a boolean or "all"'],
+  [
+    { web: { trace: undefined } },
+    "web.trace is undefined, and must be a boolean",
+  ],
+  [
+    { web: { dotfiles: "Ignore" } },
+    'web.dotfiles is "Ignore", and must be "allow" or "ignore"',
+  ],
+  [
+    { web: { jsonp: "false" } },
+    'web.jsonp is "false", and must be a boolean or "strict"',
+  ],
+  [
+    { securityHeaders: { enabled: "true" } },
+    'securityHeaders.enabled is "true", and must be a boolean',
+  ],
+  [
+    { general: { drainDelay: -1 } },
+    "general.drainDelay is -1, and must be a number of at least 0",
+  ],
+  [{ session: { ttl: 0 } }, "session.ttl is 0, and must be a number above 0"],
+  [{ session: { ttl: "24h" } }, 'session.ttl is "24h", and must be a number'],
+  [
+    { session: { ttl: Infinity } },
+    "session.ttl is Infinity, and must be a number above 0",
+  ],
+  [
+    { session: { maxBytes: -1 } },
+    "session.maxBytes is -1, and must be a number above 0",
+  ],
+  [
+    { session: { cookie: "a b" } },
+    'session.cookie is "a b", and must be the name of a cookie: letters, digits, - and _',
+  ],
+  [
+    { health: { readyPath: "readyz" } },
+    'health.readyPath is "readyz", and must be a path that begins with "/"',
+  ],
+  [
+    { health: { timeout: 0 } },
+    "health.timeout is 0, and must be a number above 0",
+  ],
+  [
+    { web: { healthPort: 70_000 } },
+    "web.healthPort is 70000, and must be a port, from 0 to 65535",
+  ],
+  [
+    { securityHeaders: { headers: { "X y": "a" } } },
+    'securityHeaders.headers has "X y", which is no valid header',
+  ],
+  [
+    { web: { httpHeaders: { "X-A": "a\nb" } } },
+    'web.httpHeaders has "X-A", which is no valid header',
+  ],
+  [
+    { web: { cors: { origins: "good.example" } } },
+    'web.cors.origins has "good.example", and must have "*", or origins such as "https://site.com"',
+  ],
+  [
+    { web: { cors: { origins: ["https://a.com", "b.com"] } } },
+    'web.cors.origins has "b.com", and must have "*", or origins such as "https://site.com"',
+  ],
+  // --- members of parts that have further names
+  [
+    { web: { formOptions: { maxFileSize: "10mb" } } },
+    'web.formOptions.maxFileSize is "10mb", and must be a number',
+  ],
+  [
+    { websocket: { server: { credentials: "false" } } },
+    'websocket.server.credentials is "false", and must be a boolean',
+  ],
+  [
+    { web: { cookieOptions: { settings: { sameSite: "Lax" } } } },
+    'web.cookieOptions.settings.sameSite is "Lax", and must be "strict" or "lax" or "none"',
+  ],
 ])("%j: %s", (changes, message) => {
   expect(problems(changes)).toEqual([message]);
 });
@@ -90,7 +171,40 @@ test.each([
   ["errors of the project's own", { errors: { cardRefused: () => "no" } }],
   ["null and undefined", { web: { port: null, bindIP: undefined } }],
   ["either type of two", { web: { port: "/tmp/x.sock", jsonp: "strict" } }],
-  ["headers", { web: { httpHeaders: { "X-Prot": "1" } } }],
+  [
+    "headers",
+    { web: { httpHeaders: { "X-Prot": 1, "X-B": ["a", "b"], "X-C": null } } },
+  ],
+  [
+    "origins",
+    {
+      web: {
+        cors: {
+          origins: [
+            "https://*.site.com",
+            /x/,
+            "http://localhost:3000/",
+            "null",
+            "",
+          ],
+        },
+      },
+    },
+  ],
+  ["a function for origins", { web: { cors: { origins: () => true } } }],
+  ["no limit", { web: { formOptions: { maxFiles: Infinity } } }],
+  [
+    "options of Primus",
+    { websocket: { server: { plugin: {}, maxLength: 9 } } },
+  ],
+  [
+    "cookie attributes in any case",
+    {
+      web: {
+        fingerprintOptions: { settings: { SameSite: "Lax", expires: 9 } },
+      },
+    },
+  ],
   ["a setting that is not there by default", { general: { defaultLimit: 9 } }],
   ["rooms", { general: { startingChatRooms: { lobby: {} } } }],
 ])("%s are accepted", (_, changes) => {
@@ -109,7 +223,9 @@ test("settings of the profile table are known", () => {
       (value, name) => ({ [name]: value }),
       null,
     );
-    return problems(changed as Record<string, object>).length > 0;
+    return problems(changed as Record<string, object>).some((text) =>
+      text.includes("is no setting"),
+    );
   });
   expect(unknown).toEqual([]);
 });

@@ -22,7 +22,7 @@ import {
 } from "./environment";
 import { type Check, fail, type Finding, ok, warn } from "./check";
 import { checkRedis } from "./redis";
-import { checkNames, settingChecks } from "./settings";
+import { checkNames, checkValues, settingChecks } from "./settings";
 import { fork } from "node:child_process";
 
 /** The subject of the checks. */
@@ -55,8 +55,13 @@ export const checks: readonly Check<Project>[] = [
   },
   {
     name: "setting names",
-    wants: "no setting is misspelled or has a value of the wrong type",
+    wants: "no setting is misspelled",
     run: ({ config }) => checkNames(config),
+  },
+  {
+    name: "setting values",
+    wants: "every setting of the framework has a value that it accepts",
+    run: ({ config }) => checkValues(config),
   },
   ...settingChecks.map(({ run, ...check }) => ({
     ...check,

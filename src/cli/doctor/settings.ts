@@ -1,5 +1,6 @@
 /** Checks of settings that are valid but wrong in production. */
 import {
+  invalidValues,
   problemsOfSettings,
   isKnownServerToken,
 } from "../../config/knownSettings";
@@ -283,13 +284,27 @@ function isPlain(value: object): boolean {
 /** What a server needs to speak TLS. */
 type TlsOptions = Record<string, unknown> | undefined;
 
-/** Unknown names, and values of a wrong type, which would otherwise go unnoticed. */
+/** Unknown names, and values of plugins' settings of a wrong type, which would otherwise go unnoticed. */
 export function checkNames(config: ActionheroConfigInterface): Finding[] {
-  const problems = problemsOfSettings(config);
+  const reported = invalidValues(config).map(({ setting }) => setting);
+  const problems = problemsOfSettings(config).filter(
+    ({ setting }) => !reported.includes(setting),
+  );
   if (problems.length === 0)
     return [ok("setting names", "every setting is known")];
   return problems.map(({ setting, message }) =>
     warn("setting names", `${setting} ${message}`),
+  );
+}
+
+/** Values that are not accepted; with `general.checkSettings` they end a boot. */
+export function checkValues(config: ActionheroConfigInterface): Finding[] {
+  const problems = invalidValues(config);
+  if (problems.length === 0)
+    return [ok("setting values", "every value is accepted")];
+  const report = config.general?.checkSettings ? fail : warn;
+  return problems.map(({ setting, message }) =>
+    report("setting values", `${setting} ${message}`),
   );
 }
 

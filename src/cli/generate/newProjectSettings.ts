@@ -203,7 +203,7 @@ export const production = {
     "general.checkSettings",
     "false",
     "true",
-    "a misspelled setting is reported at the start in development",
+    'a value that is not accepted, such as `csrf: "true"`, ends the boot, and does not switch a protection off; a misspelled setting is reported at the start in development',
   ),
 
   changed(

@@ -138,6 +138,21 @@ describe("a boot that fails says why in three lines", () => {
     expect([exitCode, hasStack]).toEqual([1, false]);
   });
 
+  test("when a setting has a value that is not accepted", async () => {
+    const { exitCode, reason, hasStack } = await failure(
+      {
+        "src/config/session.ts": `export const DEFAULT = { session: () => ({ enabled: true, ttl: 0 }) };`,
+      },
+      { PORT: String(await freePort()) },
+    );
+    expect(reason).toEqual([
+      "cannot start: session.ttl is 0, and must be a number above 0 (src/config/session.ts)",
+      "  in src/config/session.ts",
+      "  correct this file; LOG_LEVEL=debug shows the stack",
+    ]);
+    expect([exitCode, hasStack]).toEqual([1, false]);
+  });
+
   test("when production has no server token", async () => {
     const { exitCode, reason, hasStack } = await failure(
       { ".env": "" },
