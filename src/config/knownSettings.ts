@@ -240,7 +240,7 @@ function headers(value: unknown): string | undefined {
       for (const one of [content].flat())
         validateHeaderValue(name, String(one));
     } catch {
-      return `has ${JSON.stringify(name)}, which is no valid header`;
+      return `has ${JSON.stringify(name)}, which is an invalid header`;
     }
   }
   return undefined;

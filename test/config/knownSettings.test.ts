@@ -135,11 +135,11 @@ test.each([
   ],
   [
     { securityHeaders: { headers: { "X y": "a" } } },
-    'securityHeaders.headers has "X y", which is no valid header',
+    'securityHeaders.headers has "X y", which is an invalid header',
   ],
   [
     { web: { httpHeaders: { "X-A": "a\nb" } } },
-    'web.httpHeaders has "X-A", which is no valid header',
+    'web.httpHeaders has "X-A", which is an invalid header',
   ],
   [
     { web: { cors: { origins: "good.example" } } },
