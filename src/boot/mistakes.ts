@@ -52,8 +52,7 @@ function textOf({ setting, message }: SettingProblem): string {
 
 /** In development with `general.checkSettings`: unknown settings, and values of plugins' settings of a wrong type. */
 export function warnOfSettings(): void {
-  const { checkSettings } = settings().general;
-  if (!checkSettings || env !== "development") return;
+  if (!settings().general.checkSettings || env !== "development") return;
   for (const { setting, message } of problemsOfSettings(config))
     log(`config: ${setting} ${message}`, "warning");
 }
