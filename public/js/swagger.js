@@ -186,7 +186,8 @@ function notation(schema, schemas, { indent = "", seen = [] } = {}) {
   if (schema === undefined || schema === true) return "any";
   if (schema === false) return "nothing";
   if (schema.$ref !== undefined) {
-    const name = unescaped(schema.$ref.split("/").pop());
+    const component = unescaped(schema.$ref.split("/").pop());
+    const name = component.replace(/^.*\.(input|output)\./, "");
     if (seen.includes(schema.$ref) || seen.length > MAX_DEPTH)
       return name.startsWith("__") ? "…" : name; // libraries name some by numbers
     return notation(resolved(schema, schemas), schemas, {

@@ -2,12 +2,15 @@
  * What an action may respond. With an `output` schema, the response is validated during development, and filtered by the
  * properties of the schema.
  */
+import { isDeepStrictEqual } from "node:util";
 import { env } from "../config/config";
 import { errorText } from "../errors";
 import { log } from "../log/log";
 import type { InputErrors } from "../input/field";
 import { isThenable } from "../utils/promises";
-import { compilePruner } from "../input/pruning";
+import { isObject } from "../input/coercion";
+import { mapSubschemas, relocated } from "../input/jsonSchema";
+import { compilePruner, DEFERS } from "../input/pruning";
 import { checkValue, planOf } from "../input/schemaPlan";
 import {
   failureOf,
@@ -55,9 +58,17 @@ function prunerOf(schema: StandardSchema): Prune {
   return prune;
 }
 
+/** The JSON Schema of what an action sends, which is the value before transforms and defaults of its output schema. */
+export function outputJson(action: Action): JsonSchema | undefined {
+  const schema = outputOf(action);
+  return (
+    schema && (jsonSchemaOf(schema, "input") ?? jsonSchemaOf(schema, "output"))
+  );
+}
+
 /**
- * What is sent is what the schema takes: it describes that before a transform, and what comes after one of `z.preprocess`.
- * Each side leaves any value where it cannot say what there is, so both prune where they differ.
+ * The value before transforms is checked and sent, so its schema decides. Where that accepts any value or any property, as in
+ * `z.any().pipe(user)`, the schema of the output names the properties to send.
  */
 function compilePruners(schema: StandardSchema): Prune {
   const [taken, made] = (["input", "output"] as const).map((side) =>
@@ -68,20 +79,37 @@ function compilePruners(schema: StandardSchema): Prune {
     return one ? compilePruner(one) : SEND_ALL;
   }
   const pruneTaken = compilePruner(taken);
-  if (shapeText(taken) === shapeText(made)) return pruneTaken;
-  const pruneMade = compilePruner(made);
-  return (value) => pruneMade(pruneTaken(value));
+  if (isDeepStrictEqual(namesIn(taken), namesIn(made))) return pruneTaken;
+  const pruneOpen = compilePruner({
+    anyOf: [{ $ref: "#/$defs/taken" }, { $ref: "#/$defs/made" }],
+    $defs: {
+      taken: relocated(deferring(taken), "#/$defs/taken"),
+      made: relocated(made, "#/$defs/made"),
+    },
+  });
+  return (value) => pruneOpen(pruneTaken(value));
 }
 
-/** Without what makes no difference to pruning. */
-function shapeText(json: JsonSchema): string {
-  return JSON.stringify(json, (key, value: unknown) =>
-    key === "required" ||
-    key === "default" ||
-    (key === "additionalProperties" && value === false)
-      ? undefined
-      : value,
-  );
+/** The same schema, whose objects with any other properties leave those to the schemas beside them. */
+function deferring(schema: unknown): unknown {
+  if (!isObject(schema)) return schema;
+  const result = mapSubschemas(schema, deferring);
+  const others: unknown = result.additionalProperties;
+  const isOpen =
+    others === true || (isObject(others) && Object.keys(others).length === 0);
+  return isOpen ? { ...result, [DEFERS]: true } : result;
+}
+
+/** Without the keywords that make no difference to pruning. */
+function namesIn(schema: unknown): unknown {
+  if (!isObject(schema)) return schema;
+  const {
+    required: _1,
+    default: _2,
+    additionalProperties: others = false,
+    ...rest
+  } = mapSubschemas(schema, namesIn) as Record<string, unknown>;
+  return others === false ? rest : { ...rest, additionalProperties: others };
 }
 
 /**

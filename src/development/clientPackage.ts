@@ -10,11 +10,12 @@ import { isObject, listOf } from "../input/coercion";
 import { tableOf } from "../input/schemaPlan";
 import type { JsonSchema } from "../input/types";
 import {
-  type Components,
+  COMPONENT,
+  Components,
   describeInputs,
   outputSchema,
-  projectInfo,
-} from "../server/web/openapi";
+} from "../server/web/apiComponents";
+import { projectInfo } from "../server/web/openapi";
 import { clientRoutes } from "./actionTypes";
 
 /** Marks a generated package.json, so that no other package is overwritten. */
@@ -25,8 +26,6 @@ const RUNTIME = ["client", "src/client", "src/assets"];
 
 /** As npm requires it, with or without a scope. */
 const PACKAGE_NAME = /^(@[a-z0-9-~][\w.~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
-
-const ROOT = "#/components/schemas/";
 
 interface ClientPackageOptions {
   /** The folder; created if missing. */
@@ -224,7 +223,7 @@ function isShown(action: Action | undefined): boolean {
 
 /** The components of the document that types refer to, each once, including recursive ones. */
 class Schemas {
-  private readonly components: Components = { schemas: {} };
+  private readonly components = new Components();
   /** By reference. An alias each: unlike the type of a property, it may refer to itself in a list. */
   private readonly types = new Map<string, { alias: string; type: string }>();
 
@@ -237,8 +236,16 @@ class Schemas {
 
   private paramsOf(action: Action): string {
     const inputs = describeInputs(action, this.components);
-    const { properties, required, union } = inputs;
-    if (!union) return objectType(properties, required, this.reference);
+    const { properties, required, union, others } = inputs;
+    if (!union)
+      return objectOf(
+        {
+          properties: Object.fromEntries(properties),
+          required: [...required],
+          additionalProperties: others ?? false,
+        },
+        this.reference,
+      );
     const files = Object.entries(tableOf(action.inputs))
       .filter(([, { file }]) => file !== undefined)
       .map(([name]): [string, unknown] => [name, properties.get(name)]);
@@ -261,28 +268,15 @@ class Schemas {
   }
 
   private readonly reference: Reference = (ref) => {
-    if (!ref.startsWith(ROOT)) return "any";
-    const key = ref.slice(ROOT.length);
+    const key = ref.slice(COMPONENT.length);
     const known = this.types.get(key);
     if (known) return known.alias;
     const alias = `Schema${this.types.size + 1}`;
     const entry = { alias, type: "any" };
     this.types.set(key, entry); // it may be recursive
-    entry.type = typeOfSchema(this.find(key), this.reference);
+    entry.type = typeOfSchema(this.components.schemas[key], this.reference);
     return alias;
   };
-
-  private find(key: string): JsonSchema | undefined {
-    let found: unknown = this.components.schemas;
-    for (const part of key.split("/")) {
-      const name = part.replaceAll("~1", "/").replaceAll("~0", "~");
-      if (typeof found !== "object" || found === null) return undefined;
-      found = Object.hasOwn(found, name)
-        ? (found as Record<string, unknown>)[name]
-        : undefined;
-    }
-    return found as JsonSchema | undefined;
-  }
 }
 
 // --- TypeScript for the values that a JSON Schema describes.
@@ -392,7 +386,17 @@ function objectOf(schema: JsonSchema, reference: Reference): string {
     : "any";
   if (named.length === 0)
     return additionalProperties === false ? "{}" : dictionaryOf(others);
-  return objectType(named, new Set(listOf(required) as string[]), reference);
+  const type = objectType(
+    named,
+    new Set(listOf(required) as string[]),
+    reference,
+  );
+  // the types of others need not fit those of named properties, as an index signature has to
+  return isOpen(additionalProperties) ? `${type} & Record<string, any>` : type;
+}
+
+function isOpen(additionalProperties: unknown): boolean {
+  return additionalProperties === true || isObject(additionalProperties);
 }
 
 /** A type may refer to itself in an index signature, but not in the arguments of `Record`. */

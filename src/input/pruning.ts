@@ -29,6 +29,9 @@ interface Place {
   generated: ObjectPruner | undefined;
 }
 
+/** A keyword of objects with any other properties: those are kept only if no other schema of the place is one of objects. */
+export const DEFERS = "x-defers";
+
 interface Document {
   root: JsonSchema;
   /** Pruners by the schemas of a place, so that recursive schemas end. */
@@ -433,7 +436,9 @@ function namesOf(objects: readonly JsonSchema[]): {
     if (name !== "__proto__" && !schemas.every(isNothing))
       named.set(name, schemas);
   }
-  return { named, rules: all.flatMap(({ rules }) => rules) };
+  const deciding = all.filter((_, index) => objects[index]![DEFERS] !== true);
+  const ruling = deciding.length > 0 ? deciding : all;
+  return { named, rules: ruling.flatMap(({ rules }) => rules) };
 }
 
 function namesOfOne(schema: JsonSchema): {

@@ -152,6 +152,65 @@ describe("in production", () => {
     });
   });
 
+  test("of a schema whose sides name different properties, those that are checked are sent", () => {
+    const before = z.object({ first_name: z.string() });
+    const after = z.object({ firstName: z.string() });
+    const renamed = before
+      .transform((row) => ({ firstName: row.first_name }))
+      .pipe(after);
+    const codec = z.codec(before, after, {
+      decode: (row) => ({ firstName: row.first_name }),
+      encode: (row) => ({ first_name: row.firstName }),
+    });
+    const row = { first_name: "Ada", firstName: "Eve", passwordHash: "x" };
+    expect(sent(renamed, row)).toEqual({ first_name: "Ada" });
+    const nested = z.object({ rows: z.array(codec), one: codec.optional() });
+    expect(sent(nested, { rows: [row], one: row })).toEqual({
+      rows: [{ first_name: "Ada" }],
+      one: { first_name: "Ada" },
+    });
+    const options = z.discriminatedUnion("kind", [
+      before.extend({ kind: z.literal("name") }),
+      z.object({ kind: z.literal("code"), passwordHash: z.string() }),
+    ]);
+    const union = options.transform(() => ({ id: 1 })).pipe(user);
+    expect(sent(union, { kind: "name", ...row })).toEqual({
+      kind: "name",
+      first_name: "Ada",
+    });
+  });
+
+  test("where the checked side accepts any property, the other side names those to send", () => {
+    const row = { id: 1, name: "Ada", passwordHash: "x" };
+    const kept = { id: 1, name: "Ada" };
+    for (const open of [
+      z.any(),
+      z.record(z.string(), z.unknown()),
+      z.looseObject({ id: z.number() }),
+    ]) {
+      expect(sent(open.pipe(user), row)).toEqual(kept);
+      const nested = z.object({ rows: z.array(open.pipe(user)) });
+      expect(sent(nested, { rows: [row] })).toEqual({ rows: [kept] });
+    }
+    const loose = z.looseObject({ name: z.string() });
+    for (const own of [loose.pipe(z.any()), loose.transform(() => 1)])
+      expect(sent(own, row)).toEqual(row);
+  });
+
+  test("properties may have the names of keywords", () => {
+    const schema = z.object({
+      default: z.any().pipe(z.object({ id: z.number() })),
+      required: z.string(),
+      $defs: z.number(),
+    });
+    const row = { id: 1, passwordHash: "x" };
+    expect(sent(schema, { default: row, required: "a", $defs: 1 })).toEqual({
+      default: { id: 1 },
+      required: "a",
+      $defs: 1,
+    });
+  });
+
   test("a tuple and the options of a union send their own properties", () => {
     const row = { id: 1, passwordHash: "x" };
     const pair = z.tuple([user, z.string()]);

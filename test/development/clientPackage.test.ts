@@ -81,6 +81,16 @@ beforeAll(async () => {
       }),
       run: ({ params }) => ({ size: params.picture.size }),
     }),
+    defineAction({
+      name: "sides",
+      inputs: z.looseObject({ id: z.int() }),
+      output: z.object({
+        number: z.string().transform(Number),
+        count: z.number().default(1),
+        rows: z.array(z.looseObject({ id: z.int() })),
+      }),
+      run: () => ({ number: "5", rows: [{ id: 1, more: true }] }),
+    }),
     defineAction({ name: "hidden", toDocument: false, run: () => ({}) }),
   ];
   for (const one of actions) addAction(one, "test");
@@ -197,6 +207,13 @@ export async function callers(picture: Blob) {
   await api.document({ content: { a: ["b", { c: 1 }] } });
   // @ts-expect-error no JSON
   await api.document({ content: () => 1 });
+  const sides = await api.sides({ id: 1, more: "a" });
+  const sent: string = sides.number;
+  const more: boolean = sides.rows[0]!.more;
+  // @ts-expect-error it is optional
+  const count: number = sides.count;
+  // @ts-expect-error the id is a number
+  await api.sides({ id: "1" });
   await createHttpClient({ url: "" }).status();
   // @ts-expect-error there is no such action
   await api.call("user:shown", { id: 1 });
@@ -212,7 +229,7 @@ export async function callers(picture: Blob) {
   await api.picture({ title: "a" });
   // @ts-expect-error the response has no such property
   void (await api.user.show({ id: 1 })).name;
-  return [name, deep, ActionError];
+  return [name, deep, sent, more, count, ActionError];
 }
 `;
 
@@ -288,6 +305,18 @@ test.each([
     "{ [key: string]: number }",
   ],
   [{ type: "object", properties: { "a-b": {} } }, '{ "a-b"?: any; }'],
+  [
+    { type: "object", properties: { a: {} }, additionalProperties: {} },
+    '{ "a"?: any; } & Record<string, any>',
+  ],
+  [
+    {
+      type: "object",
+      properties: { a: {} },
+      additionalProperties: { type: "number" },
+    },
+    '{ "a"?: any; } & Record<string, any>',
+  ],
   [{ $ref: "#/x" }, "<#/x>"],
   [{}, "any"],
   [true, "any"],

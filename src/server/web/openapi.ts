@@ -2,19 +2,13 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { Action } from "../../action/action";
-import { outputOf } from "../../action/output";
 import { latestVersion, addAction } from "../../action/registry";
 import { api } from "../../api";
 import { projectRoot, config } from "../../config/config";
 import { settings } from "../../config/settings";
 import { isObject, listOf, resolveRef } from "../../input/coercion";
-import { planOf, shapeOf, tableOf, united } from "../../input/schemaPlan";
-import {
-  isStandardSchema,
-  type JsonSchema,
-  jsonSchemaOf,
-  type Input,
-} from "../../input/types";
+import { tableOf } from "../../input/schemaPlan";
+import type { Input, JsonSchema } from "../../input/types";
 import { requestMethods, takesMethod } from "../../route/registry";
 import { variableOf } from "../../route/matchUrl";
 import { routeSource, type RouteType } from "../../route/tables";
@@ -22,6 +16,14 @@ import { isSocketServerEnabled } from "../listen";
 import { originOfHost } from "../proxies";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { HttpError } from "../../errors";
+import {
+  COMPONENT,
+  Components,
+  type DescribedInputs,
+  describeInputs,
+  IDEMPOTENCY_KEY,
+  outputSchema,
+} from "./apiComponents";
 
 interface Operation {
   operationId: string;
@@ -33,18 +35,20 @@ interface Operation {
   responses: Record<string, object>;
 }
 
-interface Document extends Components {
+interface Document {
+  components: Components;
   operationIds: Set<string>;
   /** Operations whose path has patterns: the next route takes what these do not match. */
   partial: Set<Operation>;
 }
 
+const JSON_TYPE = "application/json";
 const METHODS_WITH_BODY = ["post", "put", "patch"];
 
 /** The document of the current routes. */
 export function describeApi(): Record<string, unknown> {
   const document: Document = {
-    schemas: { Error: ERROR },
+    components: new Components(),
     operationIds: new Set(),
     partial: new Set(),
   };
@@ -53,10 +57,9 @@ export function describeApi(): Record<string, unknown> {
   const routed = actionsWithRoutes();
   for (const method of requestMethods) {
     for (const route of api.routes.routes[method] ?? []) {
-      if (routeSource(route) === "automatic" && routed.has(route.action))
-        continue;
       const action = actionOf(route, method);
       if (!action) continue;
+      if (routeSource(route) === "automatic" && routed.has(action)) continue;
       const described = describePath(route, templates);
       const operations = (paths[described.template] ??= {});
       addOperation(operations, [method, action], described, document);
@@ -70,19 +73,20 @@ export function describeApi(): Record<string, unknown> {
     security,
     paths,
     components: {
-      schemas: document.schemas,
+      schemas: document.components.schemas,
       ...(securitySchemes && { securitySchemes }),
     },
   };
 }
 
-/** Actions with their own path: their automatic routes are not shown. */
-function actionsWithRoutes(): Set<string> {
-  const names = new Set<string>();
+/** Versions of actions with their own path: their automatic routes are not shown. */
+function actionsWithRoutes(): Set<Action | undefined> {
+  const actions = new Set<Action | undefined>();
   for (const method of requestMethods)
     for (const route of api.routes.routes[method] ?? [])
-      if (routeSource(route) !== "automatic") names.add(route.action);
-  return names;
+      if (routeSource(route) !== "automatic")
+        actions.add(actionOf(route, method));
+  return actions;
 }
 
 /** The version of the route, else the default version. */
@@ -182,83 +186,143 @@ function operationOf(
   variables: DescribedPath["variables"],
   document: Document,
 ): Operation {
-  const { name, description } = action;
-  const { properties, required, union } = describeInputs(action, document);
+  const { name, description, idempotent } = action;
+  const { components } = document;
+  const inputs = describeInputs(action, components);
   const hasBody = METHODS_WITH_BODY.includes(method);
   const inPath = new Set(variables.map(({ input }) => input));
-  const others = [...properties.keys()].filter((key) => !inPath.has(key));
-  const parameters: object[] = variables.map(({ name: variable, input }) => ({
-    name: variable,
-    in: "path",
-    required: true,
-    ...(input !== variable && {
-      description: `the input \`${input}\``,
-      "x-input": input,
-    }),
-    schema: properties.get(input) ?? { type: "string" },
-  }));
-  if (!hasBody)
-    for (const key of others) {
-      const schema = properties.get(key);
-      parameters.push({
-        name: key,
-        in: "query",
-        required: required.has(key),
-        // as the query is parsed: place[city]=Oslo
-        ...(isObjectSchema(schema, document) && {
-          style: "deepObject",
-          explode: true,
-        }),
-        schema,
-      });
-    }
-  if (action.idempotent)
-    parameters.push({
-      name: "Idempotency-Key",
-      in: "header",
-      required: false,
-      schema: IDEMPOTENCY_KEY,
-    });
-  const operation: Operation = {
+  const names = [...inputs.properties.keys()].filter((key) => !inPath.has(key));
+  const requestBody = hasBody
+    ? requestBodyOf(action, names, inputs, components)
+    : undefined;
+  return {
     operationId: operationId(name, method, document),
     summary: description,
     tags: [name.replace(/:.*/, "")],
-    parameters,
+    parameters: [
+      ...variables.map((variable) => pathParameter(variable, inputs)),
+      ...(hasBody ? [] : queryParameters(names, inputs, components)),
+      ...(idempotent ? [IDEMPOTENCY_HEADER] : []),
+    ],
+    ...(requestBody && { requestBody }),
     responses: {
-      200: describeResponse(action, document),
+      200: describeResponse(action, components),
       default: {
         description: "What went wrong",
-        content: jsonContent({ $ref: "#/components/schemas/Error" }),
+        content: jsonContent({ $ref: `${COMPONENT}Error` }),
       },
     },
   };
-  if (hasBody && others.length > 0) {
-    const hasFiles = Object.values(tableOf(action.inputs)).some(
-      ({ file }) => file !== undefined,
+}
+
+const IDEMPOTENCY_HEADER = {
+  name: "Idempotency-Key",
+  in: "header",
+  required: false,
+  schema: IDEMPOTENCY_KEY,
+};
+
+function pathParameter(
+  { name, input }: DescribedPath["variables"][number],
+  { properties, others }: DescribedInputs,
+): object {
+  return {
+    name,
+    in: "path",
+    required: true,
+    ...(input !== name && {
+      description: `the input \`${input}\``,
+      "x-input": input,
+    }),
+    schema: properties.get(input) ?? others ?? { type: "string" },
+  };
+}
+
+function queryParameters(
+  names: readonly string[],
+  { properties, required, others }: DescribedInputs,
+  components: Components,
+): object[] {
+  const parameters: object[] = names.map((name) => ({
+    name,
+    in: "query",
+    required: required.has(name),
+    // as the query is parsed: place[city]=Oslo
+    ...(isObjectSchema(properties.get(name), components) && {
+      style: "deepObject",
+      explode: true,
+    }),
+    schema: properties.get(name),
+  }));
+  if (others !== undefined)
+    parameters.push({
+      name: unusedName("params", names),
+      in: "query",
+      required: false,
+      // each of its properties is a param
+      style: "form",
+      explode: true,
+      schema: { type: "object", additionalProperties: others },
+    });
+  return parameters;
+}
+
+function requestBodyOf(
+  { inputs }: Action,
+  names: readonly string[],
+  { properties, required, others, union }: DescribedInputs,
+  components: Components,
+): object | undefined {
+  if (names.length === 0 && others === undefined) return undefined;
+  const table = tableOf(inputs);
+  const hasFiles = Object.values(table).some(({ file }) => file !== undefined);
+  const isWhole = names.length === properties.size && !hasFiles;
+  const isRequired = names.filter((name) => required.has(name));
+  const schema = {
+    type: "object",
+    properties: Object.fromEntries(
+      names.map((name) => [name, properties.get(name)]),
+    ),
+    required: isRequired,
+    ...(others !== undefined && { additionalProperties: others }),
+    ...(union && isWhole && { allOf: [union] }),
+  };
+  const encoding: Record<string, object> = {};
+  for (const name of names) {
+    const contentType = partTypeOf(
+      properties.get(name),
+      components,
+      table[name],
     );
-    const isRequired = others.filter((key) => required.has(key));
-    const schema = {
-      type: "object",
-      properties: Object.fromEntries(
-        others.map((key) => [key, properties.get(key)]),
-      ),
-      required: isRequired,
-      ...(union && !hasFiles && inPath.size === 0 && { allOf: [union] }),
-    };
-    operation.requestBody = {
-      required: isRequired.length > 0,
-      content: hasFiles
-        ? { "multipart/form-data": { schema } }
-        : jsonContent(schema),
-    };
+    if (contentType) encoding[name] = { contentType };
   }
-  return operation;
+  return {
+    required: isRequired.length > 0,
+    content: hasFiles
+      ? { "multipart/form-data": { schema, encoding } }
+      : jsonContent(schema),
+  };
+}
+
+/**
+ * The media type of the parts of a form: an object is JSON, a list is a part for each item.
+ * @returns undefined for texts and files of any type
+ */
+function partTypeOf(
+  schema: JsonSchema | undefined,
+  components: Components,
+  input?: Input,
+): string | undefined {
+  if (input?.file) return input.file.types?.join(", ");
+  const { schemas } = components;
+  const target = resolveRef(schema, { components: { schemas } });
+  const item = (target?.items as JsonSchema | undefined) ?? schema;
+  return isObjectSchema(item, components) ? JSON_TYPE : undefined;
 }
 
 function jsonContent(schema: object, example?: unknown) {
   return {
-    "application/json":
-      example === undefined ? { schema } : { schema, example },
+    [JSON_TYPE]: example === undefined ? { schema } : { schema, example },
   };
 }
 
@@ -271,21 +335,18 @@ function operationId(name: string, method: string, { operationIds }: Document) {
   return id;
 }
 
-function describeResponse(action: Action, document: Document): object {
+function describeResponse(action: Action, components: Components): object {
   const { outputExample } = action as { outputExample?: object };
   const hasExample = Object.keys(outputExample ?? {}).length > 0;
   return {
     description: "The response",
     content: jsonContent(
-      outputSchema(action, document),
+      outputSchema(action, components),
       hasExample ? outputExample : undefined,
     ),
   };
 }
 
-const COMPONENT = "#/components/schemas/";
-
-/** Whether values are objects; a reference to a component is followed. */
 const MAX_UNION_DEPTH = 8;
 
 function isNull(schema: unknown): boolean {
@@ -295,10 +356,10 @@ function isNull(schema: unknown): boolean {
 /** Of objects, or a union of objects. */
 function isObjectSchema(
   schema: unknown,
-  document: Components,
+  components: Components,
   depth = 0,
 ): boolean {
-  const { schemas } = document;
+  const { schemas } = components;
   const target = resolveRef(schema, { components: { schemas } });
   if (!target || depth > MAX_UNION_DEPTH) return false;
   if (target.type === "object") return true;
@@ -306,7 +367,7 @@ function isObjectSchema(
   const options = parts.filter((part) => !isNull(part));
   return (
     options.length > 0 &&
-    options.every((option) => isObjectSchema(option, document, depth + 1))
+    options.every((option) => isObjectSchema(option, components, depth + 1))
   );
 }
 
@@ -316,152 +377,6 @@ function serverUrl(): string {
   const [host] = allowedRequestHosts;
   if (host === undefined) return prefix;
   return `${originOfHost(host, secure ? "https" : "http")}${prefix}`;
-}
-
-// --- The JSON Schemas of inputs and responses, as components of API documents.
-
-/** The shared state of the parts of a document. */
-export interface Components {
-  schemas: Record<string, JsonSchema>;
-}
-
-/** What `idempotent` actions take: as a header, or as a param of clients without headers. */
-const IDEMPOTENCY_KEY: JsonSchema = {
-  description:
-    "A key of the client's own for what is to be done once: a call that comes again with it gets the first response",
-  type: "string",
-  pattern: "^[!-~]{1,255}$",
-};
-
-const ERROR: JsonSchema = {
-  type: "object",
-  required: ["error"],
-  properties: {
-    error: { type: "string" },
-    errors: {
-      type: "array",
-      items: {
-        type: "object",
-        required: ["path", "message", "code"],
-        properties: {
-          path: { type: "string" },
-          message: { type: "string" },
-          code: { type: "string" },
-        },
-      },
-    },
-  },
-};
-
-/** The schema of what an action responds; any object without one. */
-export function outputSchema(
-  action: Action,
-  components: Components,
-): JsonSchema {
-  const schema = outputOf(action);
-  const json = schema && jsonSchemaOf(schema, "output");
-  if (!json) return { type: "object" };
-  // metadata of the server may stand beside what the action responds
-  const { additionalProperties, ...open } = json;
-  const root = additionalProperties === false ? open : json;
-  return reference(`${componentName(action)}.output`, root, components);
-}
-
-export function describeInputs(action: Action, components: Components) {
-  const table = tableOf(action.inputs);
-  const properties = new Map<string, JsonSchema>();
-  const required = new Set<string>();
-  const json = isStandardSchema(action.inputs)
-    ? planOf(action.inputs).json
-    : undefined;
-  const shape = json && shapeOf(json, json);
-  const component = `${componentName(action)}.input`;
-  const whole = json && shape && reference(component, json, components);
-  for (const [name, input] of Object.entries(table)) {
-    const schemas = shape?.properties.get(name);
-    properties.set(
-      name,
-      schemas
-        ? (relocated(united(schemas), component) as JsonSchema)
-        : describeInput(input, component, components),
-    );
-    if (input.required === true) required.add(name);
-  }
-  // the properties of a union do not tell which of them go together
-  const isUnion = json && resolveRef(json, json)?.properties === undefined;
-  return { properties, required, union: isUnion ? whole : undefined };
-}
-
-/** The schema of an input of a table, as far as its type is known. */
-function describeInput(
-  input: Input,
-  component: string,
-  components: Components,
-): JsonSchema {
-  if (input.file) {
-    const one = {
-      type: "string",
-      contentMediaType: "application/octet-stream",
-    };
-    return input.file.isList ? { type: "array", items: one } : one;
-  }
-  if (isStandardSchema(input.schema)) {
-    const { json } = planOf(input.schema);
-    return json ? reference(component, json, components) : {};
-  }
-  if (input.schema) {
-    const nested = Object.entries<Input>(input.schema);
-    return {
-      type: "object",
-      properties: Object.fromEntries(
-        nested.map(([name, one]) => [
-          name,
-          describeInput(one, `${component}.${name}`, components),
-        ]),
-      ),
-      required: nested
-        .filter(([, one]) => one.required === true)
-        .map(([name]) => name),
-    };
-  }
-  const { default: value } = input as { default?: unknown };
-  const type = typeof value;
-  if (type === "number" || type === "boolean" || type === "string")
-    return { type, default: value };
-  // a formatter may take more than texts
-  return input.formatter === undefined ? { type: "string" } : {};
-}
-
-/** Add a schema to the components. @returns a reference to it */
-function reference(
-  name: string,
-  schema: JsonSchema,
-  { schemas }: Components,
-): JsonSchema {
-  const { $schema: _, ...rest } = schema;
-  schemas[name] = relocated(rest, name) as JsonSchema;
-  return { $ref: `${COMPONENT}${name}` };
-}
-
-/** The same schema, whose references start at its component. */
-function relocated(schema: unknown, component: string): unknown {
-  if (Array.isArray(schema))
-    return schema.map((item) => relocated(item, component));
-  if (typeof schema !== "object" || schema === null) return schema;
-  return Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => [
-      key,
-      key === "$ref" && typeof value === "string" && value.startsWith("#")
-        ? `${COMPONENT}${component}${value.slice(1)}`
-        : relocated(value, component),
-    ]),
-  );
-}
-
-function componentName({ name, version }: Action): string {
-  const several = Object.keys(api.actions.actions[name] ?? {}).length > 1;
-  const full = several ? `${name}.v${version}` : name;
-  return full.replace(/[^\w.-]/g, "_");
 }
 
 export function projectInfo(): Record<string, unknown> {
@@ -512,7 +427,7 @@ const WELCOME: JsonSchema = {
 
 /** The document of the actions as they are now, for the persistent transports that are enabled. */
 export function describeMessages(): Record<string, unknown> {
-  const components: Components = { schemas: { Error: ERROR } };
+  const components = new Components();
   const transports = enabledTransports();
   const channels: Named = {};
   const operations: Named = {};
@@ -528,11 +443,11 @@ export function describeMessages(): Record<string, unknown> {
       room: { summary: "Said in a chat room", payload: ROOM },
       error: {
         summary: "What went wrong",
-        payload: reply({ $ref: "#/components/schemas/Error" }),
+        payload: reply({ $ref: `${COMPONENT}Error` }),
       },
     };
     for (const action of taken) {
-      const name = componentName(action);
+      const name = components.nameOf(action);
       messages[`${name}.request`] = {
         summary: action.description,
         payload: requestOf(action, transport, components),
@@ -578,7 +493,7 @@ export function describeMessages(): Record<string, unknown> {
     ),
     channels,
     operations,
-    components,
+    components: { schemas: components.schemas },
   };
 }
 
@@ -644,7 +559,7 @@ function requestOf(
   transport: Transport,
   components: Components,
 ): JsonSchema {
-  const { properties, required } = describeInputs(action, components);
+  const { properties, required, others } = describeInputs(action, components);
   const versions = Object.keys(api.actions.actions[action.name] ?? {});
   const isLast = String(latestVersion(action.name)) === String(action.version);
   const all = Object.fromEntries(properties);
@@ -653,6 +568,7 @@ function requestOf(
   return transport.request(action.name, {
     type: "object",
     properties: all,
+    ...(others !== undefined && { additionalProperties: others }),
     required: [...required, ...(isLast ? [] : ["apiVersion"])],
   });
 }
@@ -686,8 +602,6 @@ function needsFile({ inputs }: Action): boolean {
 
 // --- The actions that respond with the documents, with `config.web.openapi`.
 
-const JSON_TYPE = "application/json; charset=utf-8";
-
 abstract class ApiDocument extends Action {
   override toDocument = false;
   readonly httpMethods = ["get"];
@@ -703,7 +617,7 @@ abstract class ApiDocument extends Action {
     if (connection.type !== "web") return document;
     data.toRender = false;
     await connection.pipe!(JSON.stringify(document), {
-      "Content-Type": JSON_TYPE,
+      "Content-Type": `${JSON_TYPE}; charset=utf-8`,
     });
     return undefined;
   }

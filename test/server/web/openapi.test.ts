@@ -322,7 +322,7 @@ test("tables are described as far as they say what they are", async () => {
     count: { type: "number", default: 5 },
     any: {},
     address: { type: "object", required: ["city"] },
-    nested: { $ref: "#/components/schemas/table.input" },
+    nested: { $ref: "#/components/schemas/table.input.nested" },
   });
   const styles = get.parameters.map(({ name, style, explode }: any) => [
     name,
