@@ -1,7 +1,7 @@
 /** The loaded actions: `api.actions`. */
 import { api } from "../api";
 import { discover } from "../config/discover";
-import { errorText, loadFailure } from "../errors";
+import { loadFailure } from "../errors";
 import { reportDuplicate } from "../log/duplicates";
 import { log } from "../log/log";
 import { prepareInputs } from "../input/schemaPlan";
@@ -103,11 +103,8 @@ function registerAction(action: Action, file: string, reload: boolean): void {
     const earlier = originOf(known[version]!);
     reportDuplicate({ kind: "action", name, file, earlier, level: "warning" });
   }
-  for (const error of prepareInputs(action.inputs))
-    log(
-      `the inputs of the action \`${name}\` have no complete JSON Schema (${errorText(error)}): documentation lacks them, and texts, as in queries, are not converted to what the schema expects`,
-      "warning",
-    );
+  for (const gap of prepareInputs(action.inputs))
+    log(`the inputs of the action \`${name}\` ${gap}`, "warning");
   prepareOutput(action);
   filesOfActions.set(action, file);
   registerMiddlewareOf(action, reload);

@@ -21,9 +21,10 @@ import {
   MAX_LISTED,
   noteProblem,
   SchemaError,
+  unsendableOf,
 } from "./types";
 import type { InputErrors } from "./field";
-import { HttpError } from "../errors";
+import { errorText, HttpError } from "../errors";
 
 export interface SchemaPlan {
   readonly schema: StandardSchema;
@@ -59,19 +60,33 @@ export function tableOf(inputs: DeclaredInputs | null | undefined): Inputs {
 
 /**
  * Compile the schemas of inputs, so that no request has to wait for it.
- * @returns why libraries could not describe them
+ * @returns what is wrong with them, as the end of a sentence
  */
 export function prepareInputs(
   inputs: DeclaredInputs | null | undefined,
-): Error[] {
+): string[] {
   const schemas: unknown[] = [inputs];
   if (isStandardSchema(inputs)) planOf(inputs);
   for (const { schema } of Object.values(tableOf(inputs))) schemas.push(schema);
   return schemas.flatMap((schema) => {
     if (!isStandardSchema(schema)) return [];
     planOf(schema);
-    return failureOf(schema) ?? [];
+    const failure = failureOf(schema);
+    return [
+      failure
+        ? `have no complete JSON Schema (${errorText(failure)}): documentation lacks them, and texts, as in queries, are not converted to what the schema expects`
+        : [],
+      sendingGapOf(schema) ?? [],
+    ].flat();
   });
+}
+
+/** Which inputs are of types that JSON does not have, as the end of a sentence. */
+export function sendingGapOf(schema: StandardSchema): string | undefined {
+  const places = unsendableOf(schema);
+  return places.length > 0
+    ? `take what JSON cannot hold, so that clients and jobs cannot have it: ${places.join(", ")}`
+    : undefined;
 }
 
 /** The declared files of a schema, which are not in its JSON Schema. */

@@ -206,11 +206,15 @@ export function jsonSchemaOf(
   const { jsonSchema } = schema["~standard"] as { jsonSchema?: Converter };
   if (typeof jsonSchema?.[side] !== "function") return undefined;
   // zod: what JSON cannot express, such as a Date, is then anything, and the rest of the schema is still described
-  const lenient = { unrepresentable: "any" };
+  const visited: VisitedType[] = [];
+  const override = (type: VisitedType) => void visited.push(type);
+  const lenient = { unrepresentable: "any", override };
   let failure: unknown;
   for (const libraryOptions of [lenient, undefined]) {
     try {
-      return jsonSchema[side]({ target: TARGET, libraryOptions });
+      const json = jsonSchema[side]({ target: TARGET, libraryOptions });
+      if (side === "input") unsendable.set(schema, unsendableIn(visited));
+      return json;
     } catch (error) {
       failure = error; // the library refuses these options, or this schema
       if (error instanceof RangeError) break; // a schema without an end takes a second each time
@@ -218,4 +222,58 @@ export function jsonSchemaOf(
   }
   failures.set(schema, toError(failure));
   return undefined;
+}
+
+// --- Types of zod that no value of JSON belongs to: each call and each job that has one is refused.
+
+/** A type inside of a schema, as zod shows it to `override`. */
+interface VisitedType {
+  zodSchema: {
+    _zod: {
+      def: { type: string; coerce?: boolean; in?: VisitedType["zodSchema"] };
+    };
+  };
+  /** In the JSON Schema: `properties`, `at`. */
+  path: (string | number)[];
+}
+
+const NOT_IN_JSON: Record<string, string> = {
+  bigint: "a BigInt (use z.coerce.bigint())",
+  date: "a Date (use z.coerce.date())",
+  file: "a File (use withFiles)",
+  function: "a function",
+  map: "a Map",
+  set: "a Set",
+  symbol: "a symbol",
+};
+
+const unsendable = new WeakMap<StandardSchema, string[]>();
+
+/** The places of a described schema that only values of other kinds than those of JSON fit: `at is a Date`. */
+export function unsendableOf(schema: StandardSchema): readonly string[] {
+  return unsendable.get(schema) ?? [];
+}
+
+function unsendableIn(visited: readonly VisitedType[]): string[] {
+  const open = visited.filter(takesOthers).map(({ path }) => path.join("/"));
+  return visited.flatMap(({ zodSchema, path }) => {
+    const { type, coerce } = zodSchema._zod.def;
+    const kind = Object.hasOwn(NOT_IN_JSON, type) && NOT_IN_JSON[type];
+    if (!kind || coerce) return [];
+    const place = path.join("/");
+    if (open.some((one) => one === place || place.startsWith(`${one}/`)))
+      return [];
+    const names = path.filter((_, index) => path[index - 1] === "properties");
+    return `${names.join(".") || "the whole"} is ${kind}`;
+  });
+}
+
+/** A union, a fallback, and a function before the type (`z.preprocess`): a value of JSON may pass there. */
+function takesOthers({ zodSchema }: VisitedType): boolean {
+  const { type, in: first } = zodSchema._zod.def;
+  return (
+    type === "union" ||
+    type === "catch" ||
+    (type === "pipe" && first?._zod.def.type === "transform")
+  );
 }

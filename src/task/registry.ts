@@ -80,7 +80,8 @@ function register(task: Task, file: string, reload: boolean): void {
     const earlier = originOf(tasks[name]!);
     reportDuplicate({ kind: "task", name, file, earlier, level: "crit" });
   }
-  prepareInputs(task.inputs);
+  for (const gap of prepareInputs(task.inputs))
+    log(`the inputs of the task \`${name}\` ${gap}`, "warning");
   tasks[task.name] = task;
   setOrigin(task, file);
   rewrap(task.name);

@@ -72,7 +72,7 @@ export async function run(
   inputs?: TaskInputs,
 ): Promise<unknown> {
   const task = requireTask(taskName);
-  const args = [await validateInputs(task, inputs)];
+  const args = [await validateInputs(task, inputs, false)];
   const { connectionDetails } = api.resque;
   const worker = new Worker(
     { connection: connectionDetails, queues: [task.queue] },

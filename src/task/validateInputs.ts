@@ -18,6 +18,7 @@ import type { Task, TaskInputs } from "./task";
 /**
  * Fill in defaults and check what the task declares. Defaults are written into the caller's object, unless nothing can be
  * added to it, as to the inputs of a running task.
+ * @param isQueued whether they go through the queue; otherwise a schema gets them as they are
  * @returns the inputs to enqueue; undefined when there are none
  * @throws Error of a validator, or naming what is missing; it is that of the first bad input, and if there are more, its `errors`
  * names them all
@@ -25,10 +26,11 @@ import type { Task, TaskInputs } from "./task";
 export async function validateInputs(
   task: Task,
   inputs: TaskInputs | null | undefined,
+  isQueued = true,
 ): Promise<TaskInputs | null | undefined> {
   const declared = (task.inputs ?? {}) as Inputs;
   if (isStandardSchema(declared)) {
-    await parseInputs(task, declared, inputs);
+    await parseInputs(task, declared, isQueued ? asQueued(inputs) : inputs);
     return inputs && knownInputs(declared, inputs);
   }
   const names = Object.keys(declared);
@@ -166,6 +168,13 @@ function callNamed(path: string, value: unknown): unknown {
 }
 
 // --- Tasks whose inputs are a schema: a job stores the original inputs, and each run gets the output of the schema.
+
+/** What the queue holds of inputs: a Date becomes a text, a Map loses its entries. @throws TypeError for a BigInt or a circle */
+export function asQueued<Value>(inputs: Value): Value {
+  return inputs === undefined
+    ? inputs
+    : (JSON.parse(JSON.stringify(inputs)) as Value);
+}
 
 /**
  * @returns the output of the schema

@@ -20,8 +20,10 @@ import type { Redis } from "ioredis";
 import { ActionheroError } from "../errors";
 import type { ParsedJob } from "../resque/types";
 import { Worker } from "../resque/worker";
+import { isStandardSchema } from "../input/types";
 import { contextOf } from "../task/jobWrapper";
 import { configuredQueues } from "../task/resqueApi";
+import { asQueued } from "../task/validateInputs";
 import type {
   TaskContext,
   TaskName,
@@ -113,6 +115,7 @@ export interface EnqueuedTask extends ParsedJob {
 /** The part of a task that is needed here: version 29 calls its `run` without a worker. */
 interface Runnable {
   queue?: string;
+  inputs?: unknown;
   run(
     params: unknown,
     worker: TaskWorker | undefined,
@@ -152,7 +155,12 @@ export async function runFullTask<T = void, Name extends TaskName = TaskName>(
   );
   try {
     await worker.connect();
-    const args: unknown[] = Array.isArray(params) ? params : [params];
+    const given: unknown[] = Array.isArray(params) ? params : [params];
+    // a schema has to accept what the queue would hold
+    const inputs = Object.hasOwn(tasks().tasks, taskName)
+      ? taskOf(taskName).inputs
+      : undefined;
+    const args = isStandardSchema(inputs) ? asQueued(given) : given;
     return (await worker.performInline(taskName, args)) as TaskResult<T, Name>;
   } finally {
     await worker.end();

@@ -1,5 +1,6 @@
 /** What is checked when a task is loaded, and when a job is enqueued. */
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { z } from "zod";
 import { api, specHelper, Task, task } from "../../src/index";
 
 let app: TaskApp;
@@ -249,5 +250,55 @@ describe("definitions", () => {
     { timeout: 1, concurrency: 1000, maxFailed: 0, priority: -1, scope: "all" },
   ])("%j is taken", (changes) => {
     expect(validate(changes)).not.toThrow();
+  });
+});
+
+describe("inputs that the queue cannot hold", () => {
+  const refused = [
+    [z.date(), new Date(7), /^at: .*expected date, received string/],
+    [z.map(z.string(), z.int()), new Map([["a", 1]]), /^at: .*expected map/],
+    [z.set(z.int()), new Set([1]), /^at: .*expected set/],
+    [z.bigint(), 1n, /BigInt/],
+  ] as const;
+
+  test.each(refused)(
+    "fail when the job is enqueued, and in runFullTask (%#)",
+    async (schema, at, message) => {
+      addTask({ name: "checked", inputs: z.object({ at: schema }) as never });
+      const inputs = { at };
+      const calls = [
+        () => task.enqueue("checked", inputs),
+        () => task.enqueueIn(1, "checked", inputs),
+        () => task.enqueueJob("checked", inputs),
+        () => task.enqueueMany("checked", [inputs]),
+        () => specHelper.runFullTask("checked", inputs),
+      ];
+      for (const call of calls) await expect(call()).rejects.toThrow(message);
+    },
+  );
+
+  test("a Date that the schema makes of a text is enqueued, and seen by the task", async () => {
+    const seen: unknown[] = [];
+    addTask({
+      name: "checked",
+      inputs: z.object({ at: z.coerce.date() }) as never,
+      run: async ({ at }) => void seen.push(at),
+    });
+    expect(await enqueued({ at: new Date(7) })).toEqual({
+      at: new Date(7).toISOString(),
+    });
+    await specHelper.runFullTask("checked", { at: new Date(7) });
+    expect(seen).toEqual([new Date(7)]);
+  });
+
+  test("reach a task that runs in the process", async () => {
+    const seen: unknown[] = [];
+    addTask({
+      name: "checked",
+      inputs: z.object({ at: z.date() }) as never,
+      run: async ({ at }) => void seen.push(at),
+    });
+    await task.run("checked", { at: new Date(7) });
+    expect(seen).toEqual([new Date(7)]);
   });
 });

@@ -15,7 +15,7 @@ import { api } from "../../api";
 import type { Action } from "../../action/action";
 import { outputGap } from "../../action/output";
 import { errorText } from "../../errors";
-import { planOf, tableOf } from "../../input/schemaPlan";
+import { planOf, sendingGapOf, tableOf } from "../../input/schemaPlan";
 import {
   failureOf,
   isStandardSchema,
@@ -204,6 +204,8 @@ function inputGaps(
     if (!isStandardSchema(schema)) return [];
     const { json } = planOf(schema);
     const failure = failureOf(schema);
+    const sendingGap = sendingGapOf(schema);
+    if (sendingGap) return `${what} of ${owner} ${sendingGap}`;
     if (json && !failure) return [];
     const reason = failure
       ? errorText(failure)

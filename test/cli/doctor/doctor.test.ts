@@ -112,6 +112,8 @@ test("a good project has no failure; minor findings are warnings", async () => {
       }
       async run() {}
     };`,
+    "dist/tasks/dated.js": `const { z } = require(${JSON.stringify(require.resolve("zod"))});
+      exports.dated = require(${framework}).defineTask({ name: "dated", inputs: z.object({ at: z.date() }), run: async () => 1 });`,
     "dist/actions/guarded.js": `const { defineAction } = require(${framework});
       exports.guarded = defineAction({ name: "guarded", middleware: ["signedin"], run: () => ({}) });`,
     ...addition(`
@@ -155,6 +157,7 @@ test("a good project has no failure; minor findings are warnings", async () => {
       'routes: GET /a/b: there is no action "oen" (did you mean "one"?)',
       expect.stringContaining("keep-alive: web.keepAliveTimeout is 5000 ms"),
       "middleware: the action `guarded` in dist/actions/guarded.js names the middleware `signedin`, which does not exist",
+      "schemas: the inputs of the task `dated` take what JSON cannot hold, so that clients and jobs cannot have it: at is a Date (use z.coerce.date())",
       "schemas: the inputs of the task `vague` cannot be described as a JSON Schema (its library (own) provides none): texts of all properties are not coerced",
     ]),
   );
