@@ -249,7 +249,7 @@ const NOT_IN_JSON: Record<string, string> = {
 
 const unsendable = new WeakMap<StandardSchema, string[]>();
 
-/** The places of a described schema that only values of other kinds than those of JSON fit: `at is a Date`. */
+/** The places of a described schema that no JSON value fits: `at is a Date`. */
 export function unsendableOf(schema: StandardSchema): readonly string[] {
   return unsendable.get(schema) ?? [];
 }

@@ -29,10 +29,16 @@ export async function validateInputs(
   isQueued = true,
 ): Promise<TaskInputs | null | undefined> {
   const declared = (task.inputs ?? {}) as Inputs;
-  if (isStandardSchema(declared)) {
-    await parseInputs(task, declared, isQueued ? asQueued(inputs) : inputs);
-    return inputs && knownInputs(declared, inputs);
-  }
+  if (!isStandardSchema(declared)) return checkTable(task, declared, inputs);
+  await parseInputs(task, declared, isQueued ? asQueued(inputs) : inputs);
+  return inputs && knownInputs(declared, inputs);
+}
+
+async function checkTable(
+  task: Task,
+  declared: Inputs,
+  inputs: TaskInputs | null | undefined,
+): Promise<TaskInputs | null | undefined> {
   const names = Object.keys(declared);
   if (names.length === 0) return inputs;
   const isOpen = inputs != null && Object.isExtensible(inputs);
