@@ -8,7 +8,7 @@ import { projectRoot, config } from "../../config/config";
 import { settings } from "../../config/settings";
 import { isObject, listOf, resolveRef } from "../../input/coercion";
 import { tableOf } from "../../input/schemaPlan";
-import type { Input, JsonSchema } from "../../input/types";
+import { isStandardSchema, type JsonSchema } from "../../input/types";
 import { requestMethods, takesMethod } from "../../route/registry";
 import { variableOf } from "../../route/matchUrl";
 import { routeSource, type RouteType } from "../../route/tables";
@@ -274,8 +274,9 @@ function requestBodyOf(
   components: Components,
 ): object | undefined {
   if (names.length === 0 && others === undefined) return undefined;
-  const table = tableOf(inputs);
-  const hasFiles = Object.values(table).some(({ file }) => file !== undefined);
+  const hasFiles = Object.values(tableOf(inputs)).some(
+    ({ file }) => file !== undefined,
+  );
   const isWhole = names.length === properties.size && !hasFiles;
   const isRequired = names.filter((name) => required.has(name));
   const schema = {
@@ -287,37 +288,46 @@ function requestBodyOf(
     ...(others !== undefined && { additionalProperties: others }),
     ...(union && isWhole && { allOf: [union] }),
   };
-  const encoding: Record<string, object> = {};
-  for (const name of names) {
-    const contentType = partTypeOf(
-      properties.get(name),
-      components,
-      table[name],
-    );
-    if (contentType) encoding[name] = { contentType };
-  }
   return {
     required: isRequired.length > 0,
     content: hasFiles
-      ? { "multipart/form-data": { schema, encoding } }
+      ? {
+          "multipart/form-data": {
+            schema,
+            encoding: encodingOf(inputs, schema.properties, components),
+          },
+        }
       : jsonContent(schema),
   };
 }
 
 /**
- * The media type of the parts of a form: an object is JSON, a list is a part for each item.
- * @returns undefined for texts and files of any type
+ * How the server takes the parts of a form: a list as a part for each item, an object as JSON, or for a table of inputs as names
+ * with brackets (`address[city]`).
  */
-function partTypeOf(
-  schema: JsonSchema | undefined,
+function encodingOf(
+  inputs: Action["inputs"],
+  properties: Record<string, unknown>,
   components: Components,
-  input?: Input,
-): string | undefined {
-  if (input?.file) return input.file.types?.join(", ");
-  const { schemas } = components;
-  const target = resolveRef(schema, { components: { schemas } });
-  const item = (target?.items as JsonSchema | undefined) ?? schema;
-  return isObjectSchema(item, components) ? JSON_TYPE : undefined;
+): Record<string, object> {
+  const table = tableOf(inputs);
+  const objects = isStandardSchema(inputs)
+    ? { contentType: JSON_TYPE }
+    : { style: "deepObject", explode: true };
+  const encoding: Record<string, object> = {};
+  for (const [name, schema] of Object.entries(properties)) {
+    const types = table[name]?.file?.types;
+    if (types) encoding[name] = { contentType: types.join(", ") };
+    else if (isObjectSchema(itemOf(schema, components), components))
+      encoding[name] = objects;
+  }
+  return encoding;
+}
+
+/** The schema of the items of a list; others as they are. */
+function itemOf(schema: unknown, { schemas }: Components): unknown {
+  const { items } = resolveRef(schema, { components: { schemas } }) ?? {};
+  return items ?? schema;
 }
 
 function jsonContent(schema: object, example?: unknown) {

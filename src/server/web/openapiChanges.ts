@@ -1,5 +1,7 @@
 /** Finds changes of a new OpenAPI document that break clients of an old one. */
 
+import { acceptedTypes, listOf, resolveRef } from "../../input/coercion";
+
 type Json = Record<string, unknown>;
 
 /** One line per breaking change. */
@@ -66,18 +68,22 @@ function compareValues(
   [nowSchema, nowRoot]: Part,
 ): void {
   if (path.length > MAX_DEPTH) return;
-  const old = resolve(oldSchema, oldRoot);
-  const now = resolve(nowSchema, nowRoot);
   const { place, direction, changes } = comparison;
   const what = `${place} ${direction} ${path.join(".")}`;
-  const [before, after] = [old.type, now.type].map((type) =>
-    JSON.stringify(type),
-  );
-  if (before !== undefined && after !== undefined && before !== after) {
-    changes.push(`${what} as ${after}, which was ${before}`);
+  const before = acceptedTypes([oldSchema], oldRoot);
+  const after = acceptedTypes([nowSchema], nowRoot);
+  const areTypesKept =
+    direction === "takes" ? haveTypes(after, before) : haveTypes(before, after);
+  if (!areTypesKept) {
+    changes.push(`${what} as ${textOf(after)}, which was ${textOf(before)}`);
     return;
   }
-  if (direction === "takes") compareEnums(what, old, now, changes);
+  const old = valueSchema(oldSchema, oldRoot);
+  const now = valueSchema(nowSchema, nowRoot);
+  if (direction === "takes") {
+    compareTakenMembers(what, old, now, changes);
+    compareLimits(what, old, now, changes);
+  } else compareSentMembers(what, old, now, changes);
   compareProperties(comparison, path, [old, oldRoot], [now, nowRoot]);
   if (isSchema(old.items) && isSchema(now.items))
     compareValues(
@@ -86,6 +92,30 @@ function compareValues(
       [old.items, oldRoot],
       [now.items, nowRoot],
     );
+}
+
+/** Whether a schema of the types `some` has all the others; without types a schema has all. */
+function haveTypes(
+  some: ReadonlySet<string>,
+  others: ReadonlySet<string>,
+): boolean {
+  if (some.size === 0 || others.size === 0) return true;
+  return [...others].every(
+    (type) => some.has(type) || (type === "integer" && some.has("number")),
+  );
+}
+
+function textOf(types: ReadonlySet<string>): string {
+  return [...types].map((type) => JSON.stringify(type)).join(" or ");
+}
+
+/** The schema of values that are not null. */
+function valueSchema(schema: Json, root: Json): Json {
+  const resolved = resolve(schema, root);
+  const options = listOf(resolved.anyOf ?? resolved.oneOf)
+    .map((option) => resolve(option as Json, root))
+    .filter(({ type }) => type !== "null");
+  return options.length === 1 ? options[0]! : resolved;
 }
 
 /** Both schemas are resolved. */
@@ -100,6 +130,11 @@ function compareProperties(
   for (const name of isTaken ? requiredOf(now) : [])
     if (!requiredOf(old).includes(name))
       changes.push(`${place} requires ${[...path, name].join(".")}`);
+  for (const name of isTaken ? [] : requiredOf(old))
+    if (partOf(now, "properties", name) && !requiredOf(now).includes(name))
+      changes.push(
+        `${place} no longer always responds with ${[...path, name].join(".")}`,
+      );
   for (const [name, property] of entries(old.properties)) {
     const other = partOf(now, "properties", name);
     const inner = [...path, name];
@@ -111,21 +146,76 @@ function compareProperties(
 }
 
 /** Values that are no longer accepted. */
-function compareEnums(
+function compareTakenMembers(
   what: string,
   old: Json,
   now: Json,
   changes: string[],
 ): void {
-  if (!Array.isArray(now.enum)) return;
-  const accepted = now.enum.map((value) => JSON.stringify(value));
-  if (!Array.isArray(old.enum)) {
-    changes.push(`${what} only as ${accepted.join(", ")}`);
-    return;
-  }
-  for (const value of old.enum.map((each) => JSON.stringify(each)))
+  const [before, accepted] = [membersOf(old), membersOf(now)];
+  if (!accepted) return;
+  if (!before) changes.push(`${what} only as ${accepted.join(", ")}`);
+  for (const value of before ?? [])
     if (!accepted.includes(value))
       changes.push(`${what} no longer as ${value}`);
+}
+
+/** Values that old clients do not know. */
+function compareSentMembers(
+  what: string,
+  old: Json,
+  now: Json,
+  changes: string[],
+): void {
+  const [before, sent] = [membersOf(old), membersOf(now)];
+  if (!before) return;
+  if (!sent) changes.push(`${what} not only as ${before.join(", ")}`);
+  for (const value of sent ?? [])
+    if (!before.includes(value)) changes.push(`${what} also as ${value}`);
+}
+
+/** The values of an enumeration as JSON. */
+function membersOf(schema: Json): string[] | undefined {
+  const members = "const" in schema ? [schema.const] : schema.enum;
+  return Array.isArray(members)
+    ? members.map((value) => JSON.stringify(value))
+    : undefined;
+}
+
+/** Keywords that accept fewer values if they are higher; lower; or others. */
+const LOWER_LIMITS = [
+  "minimum",
+  "exclusiveMinimum",
+  "minLength",
+  "minItems",
+  "minProperties",
+];
+const UPPER_LIMITS = [
+  "maximum",
+  "exclusiveMaximum",
+  "maxLength",
+  "maxItems",
+  "maxProperties",
+];
+const FORMS = ["pattern", "format", "multipleOf"];
+
+function compareLimits(
+  what: string,
+  old: Json,
+  now: Json,
+  changes: string[],
+): void {
+  const isTighter = (keyword: string): boolean => {
+    const [before, after] = [old[keyword], now[keyword]];
+    if (after === undefined || after === before) return false;
+    if (before === undefined || FORMS.includes(keyword)) return true;
+    return LOWER_LIMITS.includes(keyword)
+      ? Number(after) > Number(before)
+      : Number(after) < Number(before);
+  };
+  for (const keyword of [...LOWER_LIMITS, ...UPPER_LIMITS, ...FORMS])
+    if (isTighter(keyword))
+      changes.push(`${what} with ${keyword} ${JSON.stringify(now[keyword])}`);
 }
 
 function requiredOf(schema: Json): string[] {
@@ -172,15 +262,7 @@ function contentOf(body: Json | undefined): Json {
 }
 
 function resolve(schema: Json | undefined, root: Json): Json {
-  let current: Json | undefined = schema;
-  for (let hops = 0; hops < 20 && typeof current?.$ref === "string"; hops++) {
-    const keys = current.$ref.slice(2).split("/");
-    current = partOf(
-      root,
-      ...keys.map((key) => key.replaceAll("~1", "/").replaceAll("~0", "~")),
-    );
-  }
-  return current ?? {};
+  return resolveRef(schema, root) ?? {};
 }
 
 /** The object below these keys. */

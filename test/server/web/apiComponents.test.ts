@@ -137,7 +137,20 @@ const taking = [
       },
     ),
     route: "post /form",
-    run: () => ({}),
+    run: ({ params: { title, tags, address, rows } }) => ({
+      sent: { title, tags, address, rows },
+    }),
+  }),
+  defineAction({
+    name: "form:table",
+    inputs: {
+      address: { schema: { city: {} } },
+      node: { schema: tree },
+      title: {},
+      picture: file(),
+    },
+    route: "post /form/table",
+    run: ({ params: { address, title } }) => ({ sent: { title, address } }),
   }),
   ...["a:b", "a_b"].map((name) =>
     defineAction({
@@ -160,7 +173,7 @@ const taking = [
 
 beforeAll(async () => {
   config.web.openapi = true;
-  config.web.queryRouting = true;
+  config.web.queryRouting = config.web.formBrackets = true;
   config.web.automaticRoutes = ["get", "post"];
   app = await startWebApp();
   for (const action of [
@@ -375,6 +388,53 @@ describe("requests", () => {
       rows: { contentType: "application/json" },
       picture: { contentType: "image/png, image/*" },
     });
+    const byName = { style: "deepObject", explode: true };
+    expect(bodyOf("/form/table").encoding).toEqual({
+      address: byName,
+      node: byName,
+    });
+  });
+
+  /** The form that the document describes for these values. */
+  function formOf(at: string, values: Record<string, unknown>): FormData {
+    const { encoding } = bodyOf(at);
+    const form = new FormData();
+    for (const [name, value] of Object.entries(values))
+      for (const item of [value].flat()) {
+        const { contentType, style } = encoding[name] ?? {};
+        if (style === "deepObject")
+          for (const [key, inner] of Object.entries<any>(item as object))
+            form.append(`${name}[${key}]`, inner);
+        else if (contentType)
+          form.append(
+            name,
+            new Blob([JSON.stringify(item)], { type: contentType }),
+          );
+        else form.append(name, item);
+      }
+    return form;
+  }
+
+  test.each([
+    [
+      "/form",
+      {
+        title: "a",
+        tags: ["a", "b"],
+        address: { city: "Oslo" },
+        rows: [{ id: 1 }, { id: 2, children: [] }],
+      },
+    ],
+    ["/form/table", { title: "a", address: { city: "Oslo" } }],
+  ])("in the form of %s arrive as they were", async (at, values) => {
+    const body = formOf(at, values);
+    const response = await fetch(`${app.url}/api${at}`, {
+      method: "POST",
+      body,
+    });
+    const { error, sent } = (await response.json()) as any;
+    expect([response.status, error]).toEqual([200, undefined]);
+    expect(sent).toEqual(values);
   });
 });
 

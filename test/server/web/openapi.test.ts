@@ -543,6 +543,110 @@ describe("the command", () => {
       "POST /items responds without item.name",
     ]);
     expect(breakingChanges(before, before)).toEqual([]);
+
+    const compared = (
+      old: [input: object, output: object],
+      now: [input: object, output: object],
+    ) =>
+      breakingChanges(documentOf(...old), documentOf(...now)).map((line) =>
+        line.replace("POST /items ", ""),
+      );
+    const nullable = (schema: object) => ({
+      anyOf: [schema, { type: "null" }],
+    });
+    const text = (limits: object = {}) => ({ type: "string", ...limits });
+    expect(
+      compared(
+        [
+          {
+            count: { type: "integer", minimum: 1, maximum: 9 },
+            open: { type: "integer" },
+            name: text({ minLength: 2 }),
+            code: text({ pattern: "^a" }),
+            tags: { type: "array", items: text(), maxItems: 5 },
+            address: nullable(address("string", [])),
+            kind: { const: "a" },
+          },
+          {},
+        ],
+        [
+          {
+            count: { type: "integer", minimum: 2, maximum: 8 },
+            open: { type: "integer", minimum: 0 },
+            name: text({ minLength: 3, maxLength: 20 }),
+            code: text({ pattern: "^b", format: "email" }),
+            tags: { type: "array", items: text({ minLength: 1 }), maxItems: 4 },
+            address: nullable(address("string", ["city"])),
+            kind: { const: "b" },
+          },
+          {},
+        ],
+      ),
+    ).toEqual([
+      "takes count with minimum 2",
+      "takes count with maximum 8",
+      "takes open with minimum 0",
+      "takes name with minLength 3",
+      "takes name with maxLength 20",
+      'takes code with pattern "^b"',
+      'takes code with format "email"',
+      "takes tags with maxItems 4",
+      "takes tags.* with minLength 1",
+      "requires address.city",
+      'takes kind no longer as "a"',
+    ]);
+    const response = (required: string[], properties: object) => ({
+      type: "object",
+      required,
+      properties: { list: { type: "array", items: { properties, required } } },
+    });
+    expect(
+      compared(
+        [
+          { count: { type: "integer" }, text: text() },
+          response(["list", "kind"], {
+            kind: kinds("toy", "book"),
+            only: { const: 1 },
+            fixed: kinds("a"),
+            name: text(),
+            price: { type: "number" },
+            more: { type: "integer" },
+          }),
+        ],
+        [
+          { count: { type: "number" }, text: nullable(text()) },
+          response([], {
+            kind: kinds("toy", "car"),
+            only: { const: 2 },
+            fixed: text(),
+            name: nullable(text()),
+            price: { type: "integer" },
+            more: { type: "number" },
+          }),
+        ],
+      ),
+    ).toEqual([
+      "no longer always responds with list",
+      "no longer always responds with list.*.kind",
+      'responds with list.*.kind also as "car"',
+      "responds with list.*.only also as 2",
+      'responds with list.*.fixed not only as "a"',
+      'responds with list.*.name as "string" or "null", which was "string"',
+      'responds with list.*.more as "number", which was "integer"',
+    ]);
+    // looser inputs and stricter responses break no client
+    expect(
+      compared(
+        [
+          { name: text({ minLength: 3 }), kind: kinds("a") },
+          response([], { kind: kinds("a", "b") }),
+        ],
+        [
+          { name: text({ minLength: 2 }), kind: kinds("a", "b") },
+          response(["list"], { kind: kinds("a") }),
+        ],
+      ),
+    ).toEqual([]);
   });
 });
 
