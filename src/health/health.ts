@@ -5,11 +5,14 @@ import type {
   Server,
   ServerResponse,
 } from "node:http";
+import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { startPlainServer, stopPlainServer } from "../utils/plainServer";
-import { errorText } from "../errors";
+import { errorText, toError } from "../errors";
+import { isCluster, isEmbedded } from "../redis/engine";
+import { tryToStore } from "../redis/failover";
 import { withTimeout } from "../utils/promises";
 
 /** `api.health` */
@@ -35,10 +38,23 @@ export function createHealthApi(): HealthApi {
   const checks = new Checks(() => settings().health);
   checks.add("redis", () => {
     // the queue may have a server of its own
-    const { client, tasks } = api.redis.clients;
-    return Promise.all([client?.ping(), tasks?.ping()]);
+    const { client, tasks, subscriber } = api.redis.clients;
+    return Promise.all([
+      requireStorage(client),
+      requireStorage(tasks),
+      isEmbedded(subscriber) || isCluster(subscriber) || subscriber.ping(),
+    ]);
   });
   return { checks };
+}
+
+/** A replica, or a full redis, responds to pings, but refuses writes. A user without the right to write this key may have others. */
+async function requireStorage(client: Redis): Promise<void> {
+  try {
+    await tryToStore(client);
+  } catch (error) {
+    if (!/^NOPERM/.test(toError(error).message)) throw error;
+  }
 }
 
 /**

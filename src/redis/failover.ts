@@ -101,9 +101,17 @@ class Follower {
   }
 }
 
+/** A key that does not exist. */
+const PROBE = "actionhero:ah:probe";
+
 /** A full redis accepts it, since it needs no memory. */
 export async function tryToWrite(client: Redis): Promise<void> {
-  await client.del("actionhero:ah:probe");
+  await client.del(PROBE);
+}
+
+/** As `tryToWrite`, but a full redis refuses it, although it stores nothing. */
+export async function tryToStore(client: Pick<Redis, "set">): Promise<void> {
+  await client.set(PROBE, "", "PX", 1, "XX");
 }
 
 /**

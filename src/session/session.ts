@@ -211,12 +211,15 @@ export class Session {
         );
       if (isShared && this.held.secret !== undefined)
         return this.read(this.held);
-      const before = this.held;
       const held = new Held(secret || undefined);
-      await this.read(held);
       this.asked = secret;
+      if (!isShared) {
+        this.held = held; // also if redis does not respond: the next message of this session reads it again
+        return this.read(held);
+      }
+      await this.read(held);
       // an action that runs may have begun a session meanwhile
-      if (!isShared || before.secret === undefined) this.held = held;
+      if (this.held.secret === undefined) this.held = held;
     });
   }
 
@@ -259,16 +262,30 @@ export class Session {
     const changes = new Map(held.changes);
     if (held.isLate) return held.settle(changes, false);
     if (changes.size === 0 || secret === undefined) return;
-    if (isNew) await this.deliver(seal(secret));
+    const id = idOf(secret);
     let isWritten = false;
     try {
       const record = { isNew, changes };
-      isWritten = await writeRecord(idOf(secret), record, this.limits);
+      isWritten = await writeRecord(id, record, this.limits);
+      if (isNew) await this.deliverNew(secret);
+    } catch (error) {
+      isWritten = false;
+      throw error;
     } finally {
       held.settle(changes, isWritten); // a failed action tells its client that nothing was saved
     }
     if (isWritten) held.isNew = false;
     else if (this.held === held) this.held = new Held();
+  }
+
+  /** Clients never get the token of a session that was not stored; they would wait for redis with each request. */
+  private async deliverNew(secret: string): Promise<void> {
+    try {
+      await this.deliver(seal(secret));
+    } catch (error) {
+      await removeRecord(idOf(secret)); // the response has begun
+      throw error;
+    }
   }
 
   private async take(field: string): Promise<string | undefined> {

@@ -134,13 +134,13 @@ describe("on the web server's port", () => {
   });
 
   test("a server that is not ready also when only the redis of its queue is away", async () => {
-    const ping = jest
-      .spyOn(api.redis.clients.tasks, "ping")
+    const set = jest
+      .spyOn(api.redis.clients.tasks, "set")
       .mockRejectedValue(new Error("Connection is closed."));
     try {
       expect((await ready()).json.checks.redis.status).toBe("failed");
     } finally {
-      ping.mockRestore();
+      set.mockRestore();
     }
   });
 

@@ -619,6 +619,8 @@ describeOnEachEngine("stored sessions", (engine) => {
         ]);
         for (const { error } of answers)
           expect(error).toMatch(/Command timed out/);
+        // a cookie would make each of its further requests wait for redis
+        expect(stranger.cookie).toBe("");
       } finally {
         api.redis.clients.client = own;
         client.disconnect();
@@ -627,6 +629,28 @@ describeOnEachEngine("stored sessions", (engine) => {
       expect(await browser.ask("who")).toMatchObject({ user: "ann" });
       expect(await browser.ask("read")).toMatchObject({ left: null });
     }, 30_000);
+
+    test("while redis is unavailable, messages of one session are refused for that reason only", async () => {
+      const { cookie } = await signedIn();
+      const peer = await connectWebsocket({ headers: { cookie } });
+      const { client } = api.redis.clients;
+      const away = new Error("Command timed out");
+      const evalsha = jest.spyOn(client, "evalsha").mockRejectedValue(away);
+      const replies = await Promise.all(
+        [1, 2].map(() =>
+          peer.request({ event: "action", params: { action: "who" } }),
+        ),
+      );
+      expect(replies.map(({ error }) => error)).toEqual([
+        expect.stringContaining("Command timed out"),
+        expect.stringContaining("Command timed out"),
+      ]);
+      evalsha.mockRestore();
+      expect(
+        await peer.request({ event: "action", params: { action: "who" } }),
+      ).toMatchObject({ user: "ann" });
+      peer.close();
+    });
   });
 
   test("the specHelper keeps the cookie of a connection as a browser does", async () => {

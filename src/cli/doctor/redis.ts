@@ -1,8 +1,14 @@
 /** Checks of the redis server of the project. */
+import type { Redis } from "ioredis";
 import { coerce, gte } from "semver";
 import { toError } from "../../errors";
-import { isRefusedDatabase, requireDatabase } from "../../redis/commands";
+import {
+  isRefusedDatabase,
+  isRefusedWrite,
+  requireDatabase,
+} from "../../redis/commands";
 import { isEmbedded } from "../../redis/engine";
+import { tryToStore } from "../../redis/failover";
 import { withTimeout } from "../../utils/promises";
 import { fail, type Finding, ok, warn } from "./check";
 
@@ -55,6 +61,7 @@ async function askRedis(client: RedisClient): Promise<Finding[]> {
       ? ok("redis", `version ${version} answers`)
       : fail("redis", `version ${version} is older than ${OLDEST_REDIS}`),
   ];
+  findings.push(...(await askForWrites(client)));
   findings.push(
     facts.aof_enabled === "1" || (await hasSnapshots(client))
       ? ok("redis persistence", "on")
@@ -74,6 +81,19 @@ async function askRedis(client: RedisClient): Promise<Finding[]> {
     );
   findings.push(...(await askClock(client)), ...(await askKeepAlive(client)));
   return findings;
+}
+
+/** A replica, or a full redis, responds, but refuses writes. */
+async function askForWrites(client: RedisClient): Promise<Finding[]> {
+  try {
+    await tryToStore(client);
+    return [ok("redis writes", "are accepted")];
+  } catch (thrown) {
+    const error = toError(thrown);
+    // a user without the right to write this key may have others
+    if (!isRefusedWrite(error)) return [];
+    return [fail("redis writes", `are refused: ${error.message}`)];
+  }
 }
 
 /** Tasks follow the clock of redis, not that of this host. */
@@ -144,7 +164,7 @@ function parseInfo(text: string): Record<string, string | undefined> {
 // --- One redis client by the project's settings, for commands that only inspect redis.
 
 /** The redis commands in use here. */
-interface RedisClient {
+interface RedisClient extends Pick<Redis, "set"> {
   info(): Promise<string>;
   config(command: "GET", setting: string): Promise<string[]>;
   /** Seconds and microseconds. */
