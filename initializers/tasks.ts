@@ -19,7 +19,7 @@ export class TasksInitializer extends Initializer {
     await api.resque.startQueue();
   }
 
-  /** Servers may have enqueued to their last request. */
+  /** Stop after the servers, whose last requests may enqueue. */
   override async stop() {
     await endStop();
   }

@@ -64,7 +64,7 @@ export class Cancellation {
     });
   }
 
-  /** There is a response or an error to send. */
+  /** Stop the timer: the response is known. */
   stopTimer(): void {
     clearTimeout(this.timer);
     this.isTimed = false;

@@ -72,7 +72,7 @@ async function join(
     await createAnotherRoom(room);
   }
   await api.chatRoom.runMiddleware(connection, room, "join");
-  // what the middleware broadcasts does not reach this connection
+  // wait for broadcasts of the middleware: they must not reach the joining connection
   await embeddedDelivery();
 
   api.chatRoom.index.add(room, connection);

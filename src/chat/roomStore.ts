@@ -32,7 +32,7 @@ export function listRooms(): Promise<string[]> {
   return client().smembers(api.chatRoom.keys.rooms);
 }
 
-/** Lost when redis is emptied, and then another. */
+/** Key of a random id of the data in redis; a new id means that redis was emptied. */
 const DATA_ID = "actionhero:chatRoom:dataId";
 
 /** The id of the data in redis, which the first node writes that finds none. */
@@ -75,7 +75,7 @@ export function isThisServer(host: unknown): boolean {
   return String(host) === String(serverId) && cluster?.sharesId() !== true;
 }
 
-/** From here on, joins fail. */
+/** Remove a room; later joins fail. */
 export async function removeRoom(room: string): Promise<void> {
   await client().srem(api.chatRoom.keys.rooms, room);
 }

@@ -416,7 +416,7 @@ type Change = Pick<EnvironmentSetting, "steps" | "value">;
 
 /**
  * The changed values that hold no further settings.
- * @param around the objects that contain `after`, so that a circle ends
+ * @param around the objects that contain `after`, to stop at circular references
  */
 function changesIn(
   before: unknown,

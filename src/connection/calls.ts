@@ -1,4 +1,4 @@
-/** The pending requests of a connection: who is told when its client disconnects, and which calls of its methods have failed. */
+/** The pending requests of a connection: disconnect listeners, and calls of its methods that failed. */
 import { isThenable } from "../utils/promises";
 import { toError } from "../errors";
 import { reportError } from "../log/exceptions";
@@ -135,7 +135,7 @@ export function wasAnswered(connection: Connection, messageId: unknown) {
 }
 
 /**
- * An action of the connection is about to end: returns the error of a call that it did not await, if any.
+ * Return the error of a call that the ending action did not await, if any.
  * @param hasFailed the action fails with another error; then this one is only reported
  */
 export function takeFailedCall(

@@ -247,7 +247,7 @@ export class Connection {
     return call(this, "verbs", () => runVerb(this, verb, list));
   }
 
-  /** Leave all rooms, say goodbye and forget the client; a second call waits for the first. */
+  /** Leave all rooms, close the transport, and remove the connection; a second call waits for the first. */
   destroy(): Promise<void> {
     if (this.destroyed) return ending.get(this)?.done ?? DESTROYED;
     this.destroyed = true;

@@ -38,10 +38,10 @@ export type ConnectionVerb = (typeof connectionVerbs)[number];
 /** Verbs that servers may allow, and whose names are not reserved. */
 type HandledVerb = ConnectionVerb | "documentation" | "help" | "roomChange";
 
-/** What clients without headers send, and no action declares. */
+/** Params of the framework, which clients without headers send. */
 const PARAMS_OF_THE_FRAMEWORK = ["accessToken", "idempotencyKey"];
 
-/** What follows a verb: a text, or from clients that speak JSON an object or a list. */
+/** An argument of a verb: a string; from JSON clients also an object or an array. */
 export type VerbArgument = string | object;
 
 type VerbHandler = (connection: Connection, args: string[]) => unknown;

@@ -20,7 +20,7 @@ const PARAMETERS = [
 type Body = (...values: unknown[]) => void;
 
 /**
- * What loads the files that a module of this package asks for, and theirs in turn.
+ * A `require` for this package's own files, which they inherit.
  * @returns the `require` of the module itself where something else than node loads code: jest, tsx, another runtime; and
  * with source maps or the compile cache, which node has for the files that it loads
  */

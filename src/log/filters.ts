@@ -306,7 +306,7 @@ function walkProperties(
 }
 
 /**
- * What JSON shows of an object: what its `toJSON` returns, else its own properties, also those of an error.
+ * The JSON form of an object: the result of `toJSON`, or its own properties (for errors, too).
  * @returns undefined if it shows a text, a number or bytes
  */
 function propertiesInJson(value: object): object | undefined {

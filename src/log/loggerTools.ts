@@ -332,7 +332,7 @@ function toShortLine(info: LogInfo, line: string): string {
     : escapeJson(shorter);
 }
 
-/** The line with only its short fields: another one is the reason. */
+/** The line without its long fields, one of which could not be encoded. */
 function unprintable(info: LogInfo, why: string): string {
   const kept = Object.entries(info)
     .filter(([name, value]) => isShort(name) && isShort(value))

@@ -113,7 +113,7 @@ function flushDetector(data: SharedData, name: string): () => boolean {
 /** Close a connection at once, in any state. */
 export function disconnect(client: Redis | Cluster): void {
   if (typeof client.disconnect !== "function") return;
-  // between two attempts ioredis would only cancel the next: what waits for it would go on waiting
+  // between attempts, disconnect() only cancels the next one; queued commands would never settle
   if (client.status === "reconnecting" && !isCluster(client))
     client.connect().catch(() => undefined);
   const { stream } = client as { stream?: Socket };

@@ -115,8 +115,9 @@ export async function tryToStore(client: Pick<Redis, "set">): Promise<void> {
 }
 
 /**
- * The arguments of a client, so that it leaves a Sentinel that does not respond for the next one; options of the user are kept.
- * ioredis would wait for it for ever, and longer than a boot may take for one whose host is gone.
+ * The arguments of a client, so that it leaves a Sentinel that does not respond for the next one; options of the user
+ * are kept. By default, ioredis waits forever for a silent Sentinel, and longer than a boot may take for an unreachable
+ * host.
  */
 export function boundSentinels(args: readonly unknown[]): unknown[] {
   return args.map((arg) => {

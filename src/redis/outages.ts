@@ -99,7 +99,10 @@ export class ConnectionLog {
     log(message, severity, error && withoutCommand(error));
   }
 
-  /** As `reportOutage`, for an operation that failed: one that began in the last outage says nothing about a new one. */
+  /**
+   * As `reportOutage`, for an operation that failed: a failure of an operation that began during the last outage does
+   * not start a new one.
+   */
   reportFailure(address: string, message: string, error?: Error): void {
     const isLate = performance.now() < (this.lateUntil.get(address) ?? 0);
     if (isLate && !this.isOutageReported(address))

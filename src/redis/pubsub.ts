@@ -196,7 +196,7 @@ class Subscriptions {
     if (disconnects === this.disconnects) this.isConfirmed = true;
   }
 
-  /** Until it succeeds, or the connection is lost: the next one begins anew. */
+  /** Retry until it succeeds or the connection closes; a new connection starts over. */
   private keepTrying(): void {
     clearTimeout(this.timer);
     if (this.isEnded || this.isConfirmed) return;
@@ -231,9 +231,9 @@ class Subscriptions {
       for (const name of args) names[change](String(name));
     };
     if (isLeaving) update("delete");
-    // redis replies in order: one that left before its subscription was confirmed is out
+    // redis replies in order, so an unsubscribe sent before the confirmation wins
     const confirm = () => update(isLeaving ? "delete" : "add");
-    promise.then(confirm, () => undefined); // who asked gets the error
+    promise.then(confirm, () => undefined); // the caller handles the error
   }
 }
 

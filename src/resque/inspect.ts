@@ -28,7 +28,7 @@ export function splitMember(member: string): {
   };
 }
 
-/** A job as it lies in a queue; the text of one that is not JSON is its only argument, and it has no class. */
+/** Parse a queued job. Text that is not JSON becomes the only argument of a job without a class. */
 export function readJob(raw: string, queue = ""): ParsedJob {
   try {
     const job = JSON.parse(splitContext(raw).bare) as ParsedJob | null;

@@ -42,8 +42,8 @@ export function openJob(
 }
 
 /**
- * Run a job that was fetched from a queue. It never rejects. Every job comes through here, so it waits only for what a job
- * has: a promise costs as much as the rest of a small step.
+ * Run a job that was fetched from a queue. It never rejects. Hot path: awaits only the steps that the job has, because
+ * a promise costs as much as a small step.
  */
 export async function runJob(view: JobView): Promise<Outcome> {
   const begin = view.environment.monotonic();
@@ -226,7 +226,7 @@ function hasPlugins({ plugins }: Job): boolean {
   return plugins !== undefined && plugins.length > 0;
 }
 
-/** Notify the definition of a job of the end of its run, even if a plugin dropped it. */
+/** Notify the definition of a job of the end of its run, even if a plugin refused it. */
 export async function finish(view: JobView, job?: Job): Promise<void> {
   if (!job?.finished || view.isPostponed || view.isSecond) return;
   try {
@@ -284,7 +284,7 @@ function planRetry(view: JobView, job: Job): void {
   if (next) view.retryLater(next.effects, next.info);
 }
 
-/** A predicate that throws or returns a promise decides nothing: the attempts are limited in any case. */
+/** A predicate that throws or returns a promise counts as true; `attempts` still limits the retries. */
 function isWorthRetrying(view: JobView, { retry }: Job): boolean {
   if (retry?.if === undefined) return true;
   try {

@@ -274,7 +274,7 @@ const INLINE_LOCK_SECONDS = 60;
 /** The longest time between two renewals; a third of the shortest lock if that is less. */
 const RENEW_MS = 15_000;
 
-/** Outside of any queue, no other worker can have the job. The lease renews its locks. */
+/** The lease of a job that runs outside of any queue: always valid; it only renews the job's locks. */
 class InlineLease implements JobLease {
   readonly process = "";
   readonly worker = undefined;

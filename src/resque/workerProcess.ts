@@ -133,7 +133,7 @@ const CLOSE_MS = 900;
 const LAST_MS = 500;
 /** The same two, during an outage of the store. */
 const SILENT_MS = 100;
-/** How long a job that may have killed its worker waits for the others of the process to end, in ms. */
+/** How long a suspected crash job waits to run alone, in ms. */
 const LONE_WAIT_MS = 60_000;
 
 /** Why a worker loses its running job, which is requeued. */
@@ -503,8 +503,8 @@ export class WorkerProcess {
   }
 
   /**
-   * Wait until no other job of this process runs, at most `LONE_WAIT_MS`: a job that runs for hours, or that waits for this
-   * one, must not stop the process.
+   * Wait until no other job of this process runs, at most `LONE_WAIT_MS`: other jobs may run for hours, or wait for
+   * this one.
    * @returns false when the worker should end before that
    */
   private async untilAlone(member: Member): Promise<boolean> {

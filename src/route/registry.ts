@@ -41,9 +41,8 @@ export interface RoutesApi {
   /** The methods for which this path has a route; `get` implies `head`. */
   methodsFor(pathParts: readonly string[]): RouteMethod[];
   /**
-   * Of all routes: the first part that a variable of one of these names would take, as far as the parts before it are
-   * the route's.
-   * @param parts none is empty
+   * The index of the first path part that a route would assign to one of these variables; preceding parts must match.
+   * @param parts non-empty strings
    */
   firstVariable(
     parts: readonly string[],

@@ -108,9 +108,9 @@ export class Router {
   }
 
   /**
-   * The first part that a variable of one of these names would take, as far as the parts before it are a route's; the
-   * patterns of variables do not count, nor does what follows.
-   * @param parts none is empty
+   * The index of the first path part that a route would assign to one of these variables; preceding parts must match.
+   * The patterns of variables and later parts do not count.
+   * @param parts non-empty strings
    */
   firstVariable(
     parts: readonly string[],

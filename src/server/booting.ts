@@ -49,9 +49,9 @@ export function isBooting(): boolean {
 }
 
 /**
- * Serve a client or refuse it. A worker of a cluster holds it until the boot ends instead: the primary has given it a
- * client that another worker could have served. Call it when the client has sent something, or a turn of the event
- * loop after it connected: then both ends of a connection from this process itself are known.
+ * Serve a client now, hold it, or refuse it. Workers of a cluster hold it, because another worker could have served it.
+ * Call it when the client has sent something, or a turn of the event loop after it connected: then both ends of a
+ * connection from this process itself are known.
  */
 export function serveWhenBooted(
   client: Pick<Socket, "remoteAddress" | "remotePort">,

@@ -1,6 +1,6 @@
 /**
- * Watches the sockets of `upgrade` and `CONNECT` requests, and refuses unclaimed ones: after node has passed a socket to
- * its listeners, it neither reads nor closes it.
+ * Watches the sockets of `upgrade` and `CONNECT` requests, and refuses unclaimed ones: node neither reads nor closes a
+ * socket after it has emitted `upgrade` or `connect`.
  */
 import {
   type IncomingMessage,

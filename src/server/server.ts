@@ -69,8 +69,8 @@ const REQUIRED_METHODS = [
 ] as const;
 
 /**
- * Extend it for a custom transport. It emits `connection` (a client is there) and `actionComplete` (an
- * ActionProcessor has its response, which the server now sends).
+ * Extend it for a custom transport. It emits `connection` (a client connected) and `actionComplete` (an action ended:
+ * send the response).
  */
 export abstract class Server extends EventEmitter {
   /** Its name, e.g. `"web"`; `config[type]` configures it. */
@@ -260,7 +260,7 @@ export abstract class Server extends EventEmitter {
 
   /**
    * The error for a client; hidden details are logged.
-   * @param what what failed, for the log
+   * @param what the failed operation, for the log line
    */
   errorForClient(thrown: unknown, what: string): unknown {
     const { error, id } = shownToClients(thrown);
@@ -468,8 +468,8 @@ function buildClass(server: Server): typeof Connection {
 }
 
 /**
- * Give the class a method that stays with its connection when it is handed around alone, as a closure would. It is
- * made when it is first asked for: most connections use few of theirs.
+ * Define a method that is bound to its connection on first access, so that it can be passed as a callback: most
+ * connections use few of theirs.
  */
 function addMethod(
   { prototype }: typeof Connection,

@@ -25,7 +25,7 @@ export interface Plan {
 export const NO_PLAN = "null";
 /** A scheduler that has been silent for this long, in ms, is gone, and its declarations expire. */
 const LIVE_MS = 60_000;
-/** Plans of a node that works no more are kept as long as its queue, in ms. */
+/** How long the plans of an inactive node are kept, in ms: as long as its queue. */
 const KEEP_MS = 3_600_000;
 
 /** The arguments that a job without inputs can have. */
@@ -63,7 +63,7 @@ export function openPlan(text: string): Plan | undefined {
 /** What the task said when it was loaded; its properties may change while the process runs. */
 const plansWhenLoaded = new WeakMap<Task, string>();
 
-/** Remember what a task says that was just loaded. */
+/** Store the schedule of a task that was just loaded. */
 export function keepLoadedPlan(task: Task): void {
   if (!plansWhenLoaded.has(task))
     plansWhenLoaded.set(task, textOf(planOf(task)));

@@ -36,7 +36,7 @@ export function ownQueues(): string[] {
   return [...new Set(forAll.map(ownQueue))];
 }
 
-/** Of `queues`, those that are paused: with a queue, the queues of the nodes for its tasks are, too. */
+/** The paused ones of `queues`. Pausing a queue also pauses its per-node queues. */
 export function pausedOf(
   queues: readonly string[],
   paused: readonly string[],

@@ -61,7 +61,7 @@ export function fixedDefaults(task: Task): TaskInputs {
   return values;
 }
 
-/** The inputs with what defaults say of those that are missing; they are not checked. */
+/** Fill in defaults, without validation. */
 export async function withDefaults(
   task: Task,
   inputs: TaskInputs,

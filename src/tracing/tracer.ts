@@ -59,7 +59,7 @@ export class Tracer {
         opened.end();
         return result;
       }
-      // queries of some libraries run again with each `then`: this one stands for all
+      // some query builders run the query on each `then`, so it is called once
       const settled = Promise.resolve(result);
       opened.endAfter(settled);
       return settled as T;
@@ -173,7 +173,7 @@ class OpenSpan {
     private readonly expects: string | undefined,
   ) {}
 
-  /** Name the request or message by what it asks for first: what that runs in-line does not count. */
+  /** Name the entry span after the first action; in-line actions do not rename it. */
   describe(name: string, attributes: SpanAttributes): void {
     if (this.isNamed) return;
     this.isNamed = true;

@@ -448,7 +448,7 @@ end
 `;
 
 /**
- * Two keys say whose a worker is, its owner and the members of the process, and either may have been lost.
+ * Two keys record whose a worker is, its owner and the members of the process; either may be missing.
  * - `isOf(id, member)`: whether the worker is the process's.
  * - `claim(id, member)`: the process, which is registered, says that the worker is its own: what was lost of its listing is written
  *   again. Its name; nil when it is another's, or there is no such process.
