@@ -7,6 +7,7 @@ import { settings } from "../config/settings";
 import { HttpError } from "../errors";
 import { commandClient } from "../redis/clients";
 import type { ChatConnection, MemberDetails } from "./types";
+import { parseObject } from "../utils/objects";
 
 export const KEYS = {
   rooms: "actionhero:chatRoom:rooms",
@@ -87,7 +88,7 @@ export async function membersOf(
   const members = new Map<string, MemberDetails>();
   const stored = await client().hgetall(membersKey(room));
   for (const [id, text] of Object.entries(stored)) {
-    const details = parse(text);
+    const details = parseObject(text) as MemberDetails | undefined;
     if (details) members.set(id, details);
   }
   return members;
@@ -148,17 +149,6 @@ export async function forEachRoom(
 ): Promise<void> {
   for (let start = 0; start < rooms.length; start += ROOMS_AT_A_TIME)
     await Promise.all(rooms.slice(start, start + ROOMS_AT_A_TIME).map(work));
-}
-
-function parse(text: string): MemberDetails | undefined {
-  try {
-    const details: unknown = JSON.parse(text);
-    return typeof details === "object" && details !== null
-      ? (details as MemberDetails)
-      : undefined;
-  } catch {
-    return undefined; // written by another program
-  }
 }
 
 // --- Index of the connections of this process by room, so that the cost of a message is proportional to its local

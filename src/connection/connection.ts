@@ -17,6 +17,7 @@ import { isThenable, timerMs } from "../utils/promises";
 import { type ConnectionMiddleware, PLACE } from "./registry";
 import { type VerbArgument, runVerb } from "./verbs";
 import { notifyDisconnect, call } from "./calls";
+import { setOwn } from "../utils/objects";
 
 /** The data from which a connection is created. */
 export interface ConnectionData {
@@ -171,12 +172,7 @@ export class Connection {
 
   /** Projects of version 29 may keep something of their own here. */
   set cookies(cookies: Cookies) {
-    Object.defineProperty(this, "cookies", {
-      configurable: true,
-      enumerable: true,
-      writable: true,
-      value: cookies,
-    });
+    setOwn(this, "cookies", cookies);
   }
 
   /**
@@ -189,12 +185,7 @@ export class Connection {
 
   /** Projects of version 29 may keep something of their own here. */
   set store(store: Session) {
-    Object.defineProperty(this, "store", {
-      configurable: true,
-      enumerable: true,
-      writable: true,
-      value: store,
-    });
+    setOwn(this, "store", store);
   }
 
   /**

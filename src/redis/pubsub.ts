@@ -9,6 +9,7 @@ import { isThenable } from "../utils/promises";
 import { A, defineOperation } from "./script";
 import { runAtomically } from "./step";
 import type { PubSubMessage } from "./lifecycle";
+import { parseObject } from "../utils/objects";
 
 let subscriptions: Subscriptions | undefined;
 
@@ -85,7 +86,7 @@ function receive(channel: string, raw: string): void {
   )
     return;
 
-  const message = parse(raw);
+  const message = parseObject(raw) as PubSubMessage | undefined;
   if (message?.serverToken !== settings().general.serverToken) {
     ignore("malformed, or from another cluster", channel, message);
     return;
@@ -105,17 +106,6 @@ function receive(channel: string, raw: string): void {
       result.then(undefined, (error: unknown) => report(messageType, error));
   } catch (error) {
     report(messageType, error);
-  }
-}
-
-function parse(raw: string): PubSubMessage | undefined {
-  try {
-    const message: unknown = JSON.parse(raw);
-    return typeof message === "object" && message !== null
-      ? message
-      : undefined;
-  } catch {
-    return undefined;
   }
 }
 

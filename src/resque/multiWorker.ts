@@ -8,10 +8,10 @@ import type { Around, ConnectionOptions, Jobs } from "./types";
 import { SHUTDOWN_MS, Worker } from "./worker";
 import {
   LEASE_MS,
-  STUCK_MS,
   WorkerProcess,
   type WorkerProcessOptions,
 } from "./workerProcess";
+import { STUCK_MS } from "./scheduler";
 
 export interface MultiWorkerOptions extends Omit<
   WorkerProcessOptions,

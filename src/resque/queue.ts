@@ -77,7 +77,7 @@ export class Queue extends EventEmitter {
 
   /** The text of a job; deleting and finding compare it byte by byte. */
   encode(queue: string, func: string, args: any = []): string {
-    return encode(queue, func, Array.isArray(args) ? args : [args]);
+    return encode(queue, func, listOf(args));
   }
 
   /**
@@ -90,8 +90,7 @@ export class Queue extends EventEmitter {
     args: any = [],
     node?: string,
   ): Promise<boolean> {
-    const list: any[] = Array.isArray(args) ? args : [args];
-    return (await this.add(queue, func, list, ownedBy(node))) === true;
+    return (await this.add(queue, func, listOf(args), ownedBy(node))) === true;
   }
 
   /**
@@ -138,23 +137,22 @@ export class Queue extends EventEmitter {
   }
 
   /**
-   * @param timestampMs ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
+   * @param timestamp ms since the epoch, text that begins with a number, or a Date; one in the past is due at once
    * @returns undefined when it exists in that second and this is suppressed, or the job is `unique` and exists
    * @throws Error when the same job exists in the same second, unless suppressed; ActionheroError AH_TASK for an
    * invalid time
    */
   async enqueueAt(
-    timestampMs: number | string | Date,
+    timestamp: number | string | Date,
     queue: string,
     func: string,
     args: any = [],
     suppressDuplicateTaskError = false,
     node?: string,
   ): Promise<true | undefined> {
-    const atMs = inspect.wholeMs(timestampMs, "the time of a job");
-    const list: any[] = Array.isArray(args) ? args : [args];
+    const atMs = inspect.wholeMs(timestamp, "the time of a job");
     return isAdded(
-      await this.addLater(queue, func, list, { atMs }, ownedBy(node)),
+      await this.addLater(queue, func, listOf(args), { atMs }, ownedBy(node)),
       suppressDuplicateTaskError,
     );
   }
@@ -172,9 +170,8 @@ export class Queue extends EventEmitter {
     node?: string,
   ): Promise<true | undefined> {
     const inMs = inspect.wholeMs(ms, "the wait of a job");
-    const list: any[] = Array.isArray(args) ? args : [args];
     return isAdded(
-      await this.addLater(queue, func, list, { inMs }, ownedBy(node)),
+      await this.addLater(queue, func, listOf(args), { inMs }, ownedBy(node)),
       suppressDuplicateTaskError,
     );
   }
@@ -221,8 +218,11 @@ export class Queue extends EventEmitter {
   }
 
   del(queue: string, func: string, args: any = [], count = 0): Promise<number> {
-    const list: any[] = Array.isArray(args) ? args : [args];
-    return this.store.removeJobs(queue, [encode(queue, func, list)], count);
+    return this.store.removeJobs(
+      queue,
+      [encode(queue, func, listOf(args))],
+      count,
+    );
   }
 
   /** Remove all jobs of a class. */
@@ -240,14 +240,12 @@ export class Queue extends EventEmitter {
 
   /** @returns the seconds it was due at */
   delDelayed(queue: string, func: string, args: any = []): Promise<number[]> {
-    const list: any[] = Array.isArray(args) ? args : [args];
-    return this.store.removeDelayed(encode(queue, func, list));
+    return this.store.removeDelayed(encode(queue, func, listOf(args)));
   }
 
   /** @returns the seconds it is due at */
   scheduledAt(queue: string, func: string, args: any = []): Promise<number[]> {
-    const list: any[] = Array.isArray(args) ? args : [args];
-    return this.store.scheduledAt(encode(queue, func, list));
+    return this.store.scheduledAt(encode(queue, func, listOf(args)));
   }
 
   timestamps(): Promise<number[]> {
@@ -403,12 +401,16 @@ function jobText(
   list: any[],
   context: JobContext | undefined,
 ): string {
-  const bare = encode(queue, func, list);
+  const bare = encode(queue, func, listOf(args));
   return context ? withContext(bare, context) : bare;
 }
 
 function ownedBy(node: string | undefined): EnqueueOptions | undefined {
   return node === undefined ? undefined : { node };
+}
+
+function listOf(args: any): any[] {
+  return Array.isArray(args) ? args : [args];
 }
 
 function isAdded(

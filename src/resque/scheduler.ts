@@ -29,9 +29,11 @@ export interface SchedulerOptions {
   environment?: Environment;
 }
 
-const POLL_MS = 5_000;
+/** How often the queues and the delayed jobs are polled, in ms, without wake-ups. */
+export const POLL_MS = 5_000;
 const LEADER_SECONDS = 30;
-const STUCK_MS = 3_600_000;
+/** After this silence, a worker of another program is cleaned up, in ms. */
+export const STUCK_MS = 3_600_000;
 /** How many jobs one call moves at most. */
 const BATCH = 500;
 /** How long `end()` waits for the running poll, and for the end of the leadership, in ms. */

@@ -34,6 +34,7 @@ import {
   type WorkerIdentity,
 } from "./store/store";
 import { releaseUnique } from "./jobText";
+import { POLL_MS, STUCK_MS } from "./scheduler";
 
 export interface WorkerProcessOptions {
   /** In order of preference; `*` means all queues that are not listed. */
@@ -115,8 +116,6 @@ interface ProcessParts {
 }
 
 export const LEASE_MS = 30_000;
-export const STUCK_MS = 3_600_000;
-const POLL_MS = 5_000;
 /** Other producers push no wake-up token, so the queues are polled at least this often. */
 const IDLE_POLL_MS = 1_000;
 const MAX_BATCH = 64;

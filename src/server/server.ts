@@ -261,24 +261,19 @@ export abstract class Server extends EventEmitter {
   /**
    * The error for a client; hidden details are logged.
    * @param what the failed operation, for the log line
+   * @param isLogged log it in any case
    */
-  errorForClient(thrown: unknown, what: string): unknown {
+  errorForClient(thrown: unknown, what: string, isLogged = false): unknown {
     const { error, id } = shownToClients(thrown);
-    if (id !== undefined)
-      this.log(`${what}: ${errorText(thrown)}`, "error", { errorId: id });
+    const facts = id === undefined ? undefined : { errorId: id };
+    if (facts || isLogged)
+      this.log(`${what}: ${errorText(thrown)}`, "error", facts);
     return error;
   }
 
   /** The error for a client whose response could not be built or sent, such as one that JSON cannot express; it is logged. */
   failedResponse(thrown: unknown): unknown {
-    const { error, id } = shownToClients(thrown);
-    const facts = id === undefined ? undefined : { errorId: id };
-    this.log(
-      `cannot respond to a request: ${errorText(thrown)}`,
-      "error",
-      facts,
-    );
-    return error;
+    return this.errorForClient(thrown, "cannot respond to a request", true);
   }
 
   /** Send the file that `connection.params.file` names. */

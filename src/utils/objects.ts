@@ -310,3 +310,23 @@ export function isUnchanged(
   }
   return i === values.length;
 }
+
+/** The JSON object or array of a text; undefined for other values, and for a text that is not JSON. */
+export function parseObject(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Replace an accessor of a prototype by a value of the object's own: a project may keep something there. */
+export function setOwn(target: object, name: string, value: unknown): void {
+  Object.defineProperty(target, name, {
+    configurable: true,
+    enumerable: true,
+    writable: true,
+    value,
+  });
+}
