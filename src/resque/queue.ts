@@ -401,7 +401,7 @@ function jobText(
   list: any[],
   context: JobContext | undefined,
 ): string {
-  const bare = encode(queue, func, listOf(args));
+  const bare = encode(queue, func, list);
   return context ? withContext(bare, context) : bare;
 }
 
