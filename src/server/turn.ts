@@ -7,6 +7,12 @@
 const TURN_BYTES = 64 * 1024;
 const ALL_BYTES = 256 * 1024;
 
+/**
+ * The most that all waiting clients do before the first of them is served again. With less, a chunk of some lines would be
+ * cut into several turns, and its replies into as many writes.
+ */
+const ROUND_BYTES = 8 * ALL_BYTES;
+
 /** What a request counts in addition to its length, for the work. */
 const WORK_BYTES = 1024;
 
@@ -30,10 +36,14 @@ export class Turn {
 
   constructor(private readonly client: Client) {}
 
-  /** Whether the client may go on now; otherwise its `onTurn` is called later. The first request may in any case. */
-  mayGoOn(): boolean {
-    const isSpent =
-      this.spent > 0 && (this.spent >= this.limit || total >= ALL_BYTES);
+  /**
+   * Whether the client may go on now; otherwise its `onTurn` is called later. The first request may in any case,
+   * unless others follow it.
+   * @param hasMore it is followed by others, whose replies should be written together with its own (default false)
+   */
+  mayGoOn(hasMore = false): boolean {
+    const mayEnd = this.spent > 0 || hasMore;
+    const isSpent = mayEnd && (this.spent >= this.limit || total >= ALL_BYTES);
     if (!this.isOver && isSpent) {
       this.isOver = true;
       enqueue(this);
@@ -96,7 +106,7 @@ function schedule(): void {
  */
 function serve(): void {
   const turns = [...waiting];
-  const limit = Math.min(TURN_BYTES, ALL_BYTES / turns.length);
+  const limit = Math.min(TURN_BYTES, ROUND_BYTES / turns.length);
   setImmediate(beginTotal);
   for (const turn of turns) setImmediate(beginTurn, turn, limit);
   setImmediate(endTurns);

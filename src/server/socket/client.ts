@@ -255,7 +255,7 @@ export class SocketClient implements Holder {
         this.dropLines();
         break;
       }
-      if (!this.turn.mayGoOn()) break;
+      if (!this.turn.mayGoOn(this.decoder.waitingBytes > 0)) break;
       const line = this.line!;
       this.line = undefined;
       const lineBytes = typeof line === "string" ? line.length : 0;

@@ -13,6 +13,7 @@ import {
 import { until } from "../../support/until";
 import { addActions } from "../../support/webApp";
 import { api, config, type Process } from "../../../src/index";
+import { Output } from "../../../src/server/socket/output";
 import { restoreConfig } from "../../support/withConfig";
 
 restoreConfig();
@@ -146,6 +147,18 @@ describe("a burst of lines that need params which were sent once", () => {
     counter.stop();
     expect(first.quick).toBe(true);
     expect(counter.most).toBeLessThan(10);
+  });
+
+  test("writes the replies of a chunk at once, also when many clients share a turn", async () => {
+    const LINES = 5;
+    const peers: Awaited<ReturnType<typeof welcomed>>[] = [];
+    for (let i = 0; i < 100; i++) peers.push(await welcomed());
+    const writes = jest.spyOn(Output.prototype as any, "write");
+    for (const peer of peers) peer.send(Array(LINES).fill("quick").join("\n"));
+    const lines = ({ text }: { text: string }) => text.split("\r\n").length - 1;
+    await until(() => peers.every((peer) => lines(peer) === LINES + 1));
+    // that of the welcome was before; a client in whose chunk a turn ends has two
+    expect(writes.mock.calls.length).toBeLessThan(peers.length * 1.2);
   });
 
   test("gives no copy to actions that are refused", async () => {
