@@ -179,6 +179,21 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect((await hello()).status).toBe(429);
   });
 
+  test("requests with a wrong method count", async () => {
+    const { strictHttp } = config.web;
+    config.web.strictHttp = true;
+    try {
+      const wrong = () => app.ask("/api/hello", { method: "PROPFIND" });
+      for (let i = 0; i < 3; i++) expect((await wrong()).status).toBe(405);
+      const { status, json } = await wrong();
+      expect(status).toBe(429);
+      expect(json.error).toMatch(/too many requests/);
+      expect((await hello()).status).toBe(429);
+    } finally {
+      config.web.strictHttp = strictHttp;
+    }
+  });
+
   describe("the body of a request", () => {
     const post = (body: string, headers: Record<string, string> = {}) =>
       app.ask("/api/hello", {

@@ -78,6 +78,11 @@ export function renderBody(
       withMetadata(connection, request, outcome, response),
     );
   }
+  const isWrongMethod =
+    connection.otherMethods !== undefined &&
+    outcome.actionStatus === ActionsStatus.UnknownAction;
+  if (isWrongMethod && request.config.returnErrorCodes)
+    request.responseHttpCode = 405;
   applyErrorStatus(request, outcome.actionStatus, error);
   const serialized = serializeError("web", error);
   const finish = (text: unknown) =>

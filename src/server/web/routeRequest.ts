@@ -354,7 +354,7 @@ function isActionOpen(
   );
 }
 
-/** For a request without an action: 405 with `Allow` if the path accepts other methods. */
+/** For a request without an action: `Allow` if the path accepts other methods; the status is then 405. */
 function refuseMethod(
   connection: Connection,
   request: WebRequest,
@@ -363,7 +363,6 @@ function refuseMethod(
   const allowed = acceptedMethods(connection, request, named);
   if (allowed.length === 0) return;
   connection.otherMethods = allowed.map((verb) => verb.toUpperCase());
-  if (request.config.returnErrorCodes) request.responseHttpCode = 405;
   request.responseHeaders.push(["Allow", allowHeader(allowed)]);
 }
 
