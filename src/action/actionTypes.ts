@@ -126,9 +126,20 @@ export type Jsonified<T> =
       ? T
       : T extends { toJSON(...args: any[]): infer Json }
         ? Jsonified<Json>
-        : T extends object
-          ? { [Key in keyof T]: Jsonified<T[Key]> }
-          : T;
+        : T extends ((...args: any) => unknown) | symbol
+          ? undefined
+          : T extends object
+            ? JsonifiedObject<T>
+            : T;
+
+/** JSON has the members of plain objects and lists; the framework sends an Error as its text. */
+type JsonifiedObject<T extends object> = T extends Error
+  ? string
+  : T extends ReadonlyMap<any, any> | ReadonlySet<any> | RegExp | ArrayBuffer
+    ? object
+    : T extends ArrayBufferView
+      ? Record<number, number>
+      : { [Key in keyof T]: Jsonified<T[Key]> };
 
 /** What a project with a registry has, else what one without it has. */
 export type IfKnown<Registry, Known, Unknown> = [keyof Registry] extends [never]

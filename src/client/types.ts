@@ -48,8 +48,11 @@ export type NestedCallers<Actions> = string extends keyof Actions
 type Head<Name> = Name extends `${string}@${string}`
   ? never
   : Name extends `${infer First}:${string}`
-    ? First
-    : Name;
+    ? Exclude<First, NoCaller>
+    : Exclude<Name, NoCaller>;
+
+/** Properties that the language reads of any object: actions of these names are only for `call`. */
+type NoCaller = "then" | "toJSON" | keyof Object; // eslint-disable-line @typescript-eslint/no-wrapper-object-types -- its members
 
 type Tail<Name> = Name extends `${string}:${infer Rest}` ? Rest : never;
 

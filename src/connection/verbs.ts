@@ -78,7 +78,15 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   },
   paramAdd: (connection, args) => {
     const [key, value] = parseParamPair(args);
-    if (!isAllowedParam(key)) return;
+    if (!isAllowedParam(key)) {
+      const bracket = key.indexOf("[");
+      if (bracket > 0 && isAllowedParam(key.slice(0, bracket)))
+        throw new HttpError(
+          400,
+          `params with brackets are sent as JSON: ${key.slice(0, bracket)} is not changed`,
+        );
+      return;
+    }
     const { params } = connection;
     if (!Object.hasOwn(params, key) && Object.keys(params).length >= MAX_PARAMS)
       throw new HttpError(400, `too many params (limit ${MAX_PARAMS})`);

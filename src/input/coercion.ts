@@ -274,9 +274,11 @@ function oneOf(options: unknown[], of: Document, depth: number): Coercion {
   if (compiled.every((coercion) => coercion === KEEP)) return KEEP;
   const takesText = schemas.some(isForText);
   const texts = new Set(schemas.flatMap(fixedValues));
+  const takesNull = schemas.some((one) => typesOf(one).includes("null"));
   const list = schemas.findIndex((one) => typesOf(one).includes("array"));
   const ofText: Coercion = (value) => {
     if (takesText || texts.has(value)) return value;
+    if (takesNull && value === "null") return null; // before lists, which take any text
     for (const coercion of compiled) {
       const result = coercion(value);
       if (result !== value) return result;

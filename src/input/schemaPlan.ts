@@ -4,6 +4,7 @@ import {
   type Coercion,
   compileCoercion,
   isObject,
+  isPlain,
   listOf,
   resolveRef,
 } from "./coercion";
@@ -262,10 +263,36 @@ export function checkValue(
   errors: InputErrors,
   prefix: string,
 ): Checked | Promise<Checked> {
-  const result = schema["~standard"].validate(value);
+  const standard = schema["~standard"];
+  // its optional keys do not accept undefined, which JSON leaves out
+  const given =
+    standard.vendor === "arktype" ? withoutUndefined(value, 0) : value;
+  const result = standard.validate(given);
   return "then" in result
     ? result.then((settled) => conclude(settled, value, errors, prefix))
     : conclude(result, value, errors, prefix);
+}
+
+/** Where a circle of references is left. */
+const MAX_CLEANED_DEPTH = 100;
+
+/** Plain objects and lists without members that are undefined. @returns the value itself if it has none */
+function withoutUndefined(value: unknown, depth: number): unknown {
+  if (depth > MAX_CLEANED_DEPTH) return value;
+  const clean = (member: unknown) => withoutUndefined(member, depth + 1);
+  if (Array.isArray(value)) {
+    const items = value.map(clean);
+    return items.every((item, index) => item === value[index]) ? value : items;
+  }
+  if (!isPlain(value)) return value;
+  const entries = Object.entries(value);
+  const kept = entries
+    .filter(([, member]) => member !== undefined)
+    .map(([name, member]): [string, unknown] => [name, clean(member)]);
+  const isSame =
+    kept.length === entries.length &&
+    kept.every(([name, member]) => member === value[name]);
+  return isSame ? value : Object.fromEntries(kept);
 }
 
 function conclude(

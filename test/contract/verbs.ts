@@ -60,6 +60,9 @@ export function describeVerbs({
       await verb("paramAdd", "value=a=b");
       await verb("paramAdd", "neverDeclaredAnywhere=1");
       await verb("paramAdd", "__proto__=1");
+      await verb("paramAdd", "neverDeclaredAnywhere[]=1");
+      const nested = await client.verb!("paramAdd", "key[a]=1");
+      expect(nested.error).toContain("params with brackets are sent as JSON");
       expect(await verb("paramView", "key")).toBe("a");
       expect(await verb("paramView", "value")).toBe("a=b");
       expect(await verb("paramView", "constructor")).toBeUndefined();

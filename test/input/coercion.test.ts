@@ -443,24 +443,36 @@ test("a schema of arktype, which is an ES module, is coerced and checked", () =>
     require("tsx/cjs");
     const { applySchema } = require("./src/input/schemaParams.ts");
     const { planOf } = require("./src/input/schemaPlan.ts");
-    const plan = planOf(type({ id: "number.integer", "tags?": "string[]" }));
+    const plan = planOf(type({ id: "number.integer", "tags?": "string[]", "deep?": { "kind?": "string" } }));
     const check = (params) => {
       const errors = { missingParams: [], validatorErrors: [] };
       const text = { has: () => true };
       const made = applySchema(plan, params, { errors, safeParams: [], text });
       return [made, errors.missingParams, errors.validatorErrors.map(String)];
     };
-    console.log(JSON.stringify([check({ id: "5", tags: "a", b: "1" }), check({ tags: "a" }), check({ id: "1.5" })]));
+    console.log(JSON.stringify([check({ id: "5", tags: "a", b: "1" }), check({ tags: "a" }), check({ id: "1.5" }), check({ id: 1, tags: undefined, deep: { kind: undefined } })]));
   `;
   const output = execFileSync(
     process.execPath,
     ["--no-warnings", "--input-type=module", "-e", script],
     { cwd: root, encoding: "utf8", timeout: 60_000 },
   );
-  const [good, missing, bad] = JSON.parse(output.trim().split("\n").at(-1)!);
+  const [good, missing, bad, absent] = JSON.parse(
+    output.trim().split("\n").at(-1)!,
+  );
   expect(good).toEqual([{ id: 5, tags: ["a"] }, [], []]);
   expect(missing).toEqual([{ tags: ["a"] }, ["id"], []]);
   expect(bad[2]).toEqual([expect.stringMatching(/^Error: id: .*integer/)]);
+  expect(absent).toEqual([{ id: 1, deep: {} }, [], []]);
+});
+
+test("null as a text is null for a nullable list", async () => {
+  const schema = z.object({
+    list: z.array(z.string()).nullable(),
+    text: z.string().nullable(),
+  });
+  const { params } = await check(schema, { list: "null", text: "null" });
+  expect(params).toEqual({ list: null, text: "null" });
 });
 
 describe("types that JSON does not have", () => {

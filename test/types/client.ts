@@ -125,3 +125,50 @@ export async function uploads(blob: Blob, stream: AsyncIterable<Uint8Array>) {
     await call({ picture: blob });
   }
 }
+
+export const odd = defineAction({
+  name: "odd",
+  run: () => ({
+    map: new Map([["a", 1]]),
+    set: [new Set([1])],
+    pattern: /a/,
+    call: () => 1,
+    sign: Symbol("a"),
+    error: new TypeError("x"),
+    bytes: new Uint8Array(1),
+    at: new Date(),
+  }),
+});
+
+/** Values as JSON has them. */
+export function jsonOfOddValues(
+  response: ActionSignature<typeof odd>["response"],
+) {
+  const checks: [
+    Expect<Equal<typeof response.set, object[]>>,
+    Expect<Equal<typeof response.pattern, object>>,
+    Expect<Equal<typeof response.call, undefined>>,
+    Expect<Equal<typeof response.sign, undefined>>,
+    Expect<Equal<typeof response.error, string>>,
+    Expect<Equal<typeof response.bytes, Record<number, number>>>,
+    Expect<Equal<typeof response.at, string>>,
+  ] = [true, true, true, true, true, true, true];
+  // @ts-expect-error -- a Map arrives as an empty object
+  const size: number = response.map.size;
+  return [checks, size];
+}
+
+interface LanguageNames {
+  "then:x": { params: object; response: number };
+  "user:then": { params: object; response: number };
+  "user:toString": { params: object; response: number };
+}
+
+export async function namesOfTheLanguage() {
+  const api = createClient<LanguageNames>({ url: "" });
+  await api.call("then:x");
+  // @ts-expect-error -- a client is no promise
+  await api.then.x();
+  // @ts-expect-error -- nor are its branches
+  await api.user.then();
+}

@@ -254,7 +254,8 @@ function encode(message: object | null, error: unknown): string {
 
 // --- The params after the name of an action: `greet name=Ada title="Dr. h. c."`, or a JSON object.
 
-const FIRST_PAIR = /^[^\s="'{}[\]]+=/;
+const FIRST_PAIR = /^[^\s="'{}[\]]+(?:\[[^\s="'{}[\]]*\])*=/;
+const BRACKETS = /^[^\s="'{}[\]]+\[/;
 const KEY = /^[^\s="'{}[\]]+$/;
 const SPACE = /\s/;
 
@@ -284,6 +285,10 @@ function parsePairs(text: string): Params {
   for (let at = 0; at < text.length;) {
     const equals = text.indexOf("=", at);
     const key = text.slice(at, equals === -1 ? undefined : equals);
+    if (BRACKETS.test(key))
+      throw new SyntaxError(
+        `params with brackets are JSON, as in name {"list": [1]}: ${shown(text.slice(at))}`,
+      );
     if (equals === -1 || !KEY.test(key))
       throw new SyntaxError(
         `params are key=value, with quotes around values that have spaces: ${shown(text.slice(at))}`,

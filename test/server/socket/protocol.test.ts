@@ -72,6 +72,14 @@ describe("params behind the name of an action", () => {
   });
 
   test.each([
+    [
+      "greet user[id]=5 role=x",
+      'params with brackets are JSON, as in name {"list": [1]}: user[id]=5 role=x',
+    ],
+    [
+      "greet role=x tags[]=a",
+      'params with brackets are JSON, as in name {"list": [1]}: tags[]=a',
+    ],
     ["greet name=Ada Lovelace", `${usage}Lovelace`],
     ["greet name=Ada {}", `${usage}{}`],
     ['greet name="Ada', 'a quote is not closed: "Ada'],
