@@ -1,11 +1,11 @@
 /** `/healthz` and `/readyz`: the health of this process for load balancers and supervisors. */
+import type { Redis } from "ioredis";
 import type {
   IncomingMessage,
   OutgoingHttpHeaders,
   Server,
   ServerResponse,
 } from "node:http";
-import type { Redis } from "ioredis";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { log } from "../log/log";
@@ -13,7 +13,12 @@ import { startPlainServer, stopPlainServer } from "../utils/plainServer";
 import { errorText, toError } from "../errors";
 import { isCluster, isEmbedded } from "../redis/engine";
 import { tryToStore } from "../redis/failover";
+import { defineScript, runScript } from "../redis/script";
 import { withTimeout } from "../utils/promises";
+
+/** Of the keys of this package. */
+const PREFIX = "actionhero:";
+const PROBE = defineScript("return 1");
 
 /** `api.health` */
 export interface HealthApi {
@@ -39,9 +44,12 @@ export function createHealthApi(): HealthApi {
   checks.add("redis", () => {
     // the queue may have a server of its own
     const { client, tasks, subscriber } = api.redis.clients;
+    const queue = api.resque?.queue?.connection.namespacePrefix;
     return Promise.all([
       requireStorage(client),
       requireStorage(tasks),
+      requireScripts(client, `${PREFIX}ah:probe`),
+      requireScripts(tasks, queue && `${queue}queues`),
       isEmbedded(subscriber) || isCluster(subscriber) || subscriber.ping(),
     ]);
   });
@@ -55,6 +63,12 @@ async function requireStorage(client: Redis): Promise<void> {
   } catch (error) {
     if (!/^NOPERM/.test(toError(error).message)) throw error;
   }
+}
+
+/** A user without the right to scripts, or to the keys of the queue, may still read and write others. */
+async function requireScripts(client: Redis, key?: string): Promise<void> {
+  if (key !== undefined && !isEmbedded(client))
+    await runScript(client, PROBE, [key], []);
 }
 
 /**

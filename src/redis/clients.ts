@@ -5,6 +5,7 @@ import type { RedisEntry } from "../config/types";
 import { settings } from "../config/settings";
 import { withTimeout, sleep } from "../utils/promises";
 import {
+  isDenied,
   isRefusedDatabase,
   markFailures,
   markIfAway,
@@ -275,7 +276,9 @@ class Attempts {
       this.openedAt = performance.now();
       return;
     }
-    if (!isRedisAway(error) || client.status === "end") throw error;
+    // a wrong password or a missing right stays
+    if (!isRedisAway(error) || isDenied(error)) throw error;
+    if (client.status === "end") throw error;
     if (isReply(error) || !this.lastError) this.lastError = error;
     await sleep(RETRY_MS);
     // ioredis forgets a master of a Cluster that refuses connections

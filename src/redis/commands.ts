@@ -39,6 +39,15 @@ const FULL = /^(ERR Error running script .* -)?OOM /;
 const REFUSED_WRITE =
   /^(ERR Error running script .* -)?(READONLY|NOREPLICAS|MISCONF|OOM)\b/;
 
+/**
+ * Error replies of a server that no longer accepts this user, or a command or a key of a script; Redis 6 and 7 have different texts.
+ * Other commands that a user has no right to are errors of whoever sends them.
+ */
+const DENIED = /^(ERR Error running script .* -)?(NOAUTH|WRONGPASS) /;
+const DENIED_SCRIPT =
+  /^(ERR Error running script .*)?NOPERM |The user executing the script can't |ACL failure in script/;
+const SCRIPTS: readonly unknown[] = ["eval", "evalsha"];
+
 /** ioredis resubscribes on each connection without a handler: a failure must not stop the process. */
 const SUBSCRIBES = new Set(["subscribe", "psubscribe", "ssubscribe"]);
 
@@ -77,6 +86,14 @@ export function isFull({ message }: Error): boolean {
   return FULL.test(message);
 }
 
+/** Whether redis refuses our scripts because of a password or the rights of this user: neither reads nor pings show it. */
+export function isDenied(error: Error): boolean {
+  const { command } = error as Error & { command?: { name?: unknown } };
+  const { message } = error;
+  if (DENIED.test(message)) return true;
+  return SCRIPTS.includes(command?.name) && DENIED_SCRIPT.test(message);
+}
+
 /** The error of a command that timed out. */
 export function commandTimedOut(): Error {
   return markIfAway(new Error(TIMED_OUT));
@@ -87,7 +104,7 @@ export function markIfAway<E extends Error>(error: E): E {
   const { name, message, code } = error as E & { code?: unknown };
   const isAway =
     name === "ReplyError"
-      ? UNAVAILABLE.test(message) || FULL.test(message)
+      ? UNAVAILABLE.test(message) || FULL.test(message) || isDenied(error)
       : LOST.test(message);
   if (isAway && code === undefined && Object.isExtensible(error))
     Object.assign(error, { code: CODE });

@@ -5,7 +5,7 @@
 import type { Redis } from "ioredis";
 import { isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
-import { isRefusedWrite, isFull } from "./commands";
+import { isDenied, isRefusedWrite, isFull } from "./commands";
 import { addressOf } from "./engine";
 import { withTimeout } from "../utils/promises";
 
@@ -29,7 +29,7 @@ interface Outage {
   away: Set<string>;
   /** When it was logged, in ms of the monotonic clock. */
   since?: number;
-  /** Redis responded, but refused a write, e.g. because its disk is full: only a write shows the end of the outage. */
+  /** Redis responded, but refused a write, e.g. because its disk is full, or our user: only a write shows the end of the outage. */
   isRefusal?: boolean;
   /** Reports that connections are lost. */
   closed?: NodeJS.Timeout;
@@ -95,17 +95,19 @@ export class ConnectionLog {
     const outage = this.outageOf(address);
     const severity = outage.since === undefined ? "alert" : "debug";
     outage.since ??= performance.now();
-    outage.isRefusal ||= error !== undefined && isRefusedWrite(error);
+    outage.isRefusal ||=
+      error !== undefined && (isRefusedWrite(error) || isDenied(error));
     log(message, severity, error && withoutCommand(error));
   }
 
   /**
    * As `reportOutage`, for an operation that failed: a failure of an operation that began during the last outage does
-   * not start a new one.
+   * not start a new one, unless redis itself refused it.
    */
   reportFailure(address: string, message: string, error?: Error): void {
     const isLate = performance.now() < (this.lateUntil.get(address) ?? 0);
-    if (isLate && !this.isOutageReported(address))
+    const isNew = error !== undefined && isDenied(error);
+    if (isLate && !isNew && !this.isOutageReported(address))
       log(message, "debug", error && withoutCommand(error));
     else this.reportOutage(address, message, error);
   }
@@ -207,7 +209,10 @@ export function logFailure(
 ): void {
   const error = toError(thrown);
   const isAway = isRedisAway(error);
-  if (isAway) noteUnavailable(client, "redis does not respond", error);
+  if (isAway) {
+    const state = isDenied(error) ? "refuses our user" : "does not respond";
+    noteUnavailable(client, `redis ${state}`, error);
+  }
   log(`${message}: ${String(error)}`, isAway ? "debug" : severity);
 }
 

@@ -1,6 +1,6 @@
 /** The worker as the hooks and the body of one job see it. */
 import { toError } from "../errors";
-import { isFinal } from "../redis/commands";
+import { isDenied, isFinal } from "../redis/commands";
 import type { Effect, HeldJob, JobFields, QueuedJob } from "./store/store";
 import type { ParsedJob } from "./types";
 import type { Worker } from "./worker";
@@ -172,7 +172,7 @@ export function viewClassOf(worker: Worker): JobViewClass {
         call().then(
           (value) => ({ value }),
           (error: Error) => {
-            if (isFinal(error)) return { error };
+            if (isFinal(error) && !isDenied(error)) return { error };
             throw error;
           },
         );

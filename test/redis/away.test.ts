@@ -151,11 +151,25 @@ describe("replies", () => {
     ],
     ["BUSYGROUP Consumer Group name already exists", false],
     ["ERR unknown command", false],
+    ["NOAUTH Authentication required.", true],
+    ["WRONGPASS invalid username-password pair or user is disabled.", true],
+    ["NOPERM this user has no permissions to run the 'get' command", false],
   ])("%s", async (text, isAway) => {
     reply = text;
     const error = await failureOf(client.get("a"));
     expect(error.message).toBe(text);
     expect(isRedisAway(error)).toBe(isAway);
+  });
+
+  test.each([
+    "NOPERM this user has no permissions to run the 'evalsha' command",
+    "NOPERM this user has no permissions to access one of the keys used as arguments",
+    "ERR The user executing the script can't run this command or subcommand script: 1, on @user_script:1.",
+    "ERR Error running script (call to f_1): @user_script:1: NOPERM this user has no permissions",
+  ])("of a script: %s", async (text) => {
+    reply = text;
+    const error = await failureOf(client.evalsha("1", 0));
+    expect(isRedisAway(error)).toBe(true);
   });
 });
 

@@ -2,6 +2,7 @@
 process.env.LOG_LEVEL = "emerg"; // what is logged is looked at, not shown
 process.env.AUTOMATIC_ROUTES = "get";
 
+import { Redis } from "ioredis";
 // first: it enables the socket server before the configuration is built
 import { closeAll, SocketPeer } from "../support/socketApp";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
@@ -35,6 +36,7 @@ describeOnRedis("while redis is away", () => {
     await server.start();
     useRedisVariables({ REDIS_URL: server.url });
     Object.assign(config.socket, { port: 0, bindIP: "127.0.0.1" });
+    config.health.enabled = true;
     app = await startWebApp();
     // the boot may take longer
     for (const client of Object.values(api.redis.clients))
@@ -103,7 +105,9 @@ describeOnRedis("while redis is away", () => {
 
   test("a request waits once, however many commands it sends", async () => {
     const { client, tasks } = api.redis.clients;
-    await until(() => Promise.all([client.ping(), tasks.ping()]));
+    await until(() =>
+      Promise.all([client.ping(), tasks.ping()]).catch(() => undefined),
+    );
     tasks.options.commandTimeout = client.options.commandTimeout = 2_000;
     const waited: string[] = [];
     const commands = {
@@ -162,6 +166,34 @@ describeOnRedis("while redis is away", () => {
     expect(answers.map(({ error }) => error as unknown)).toEqual([AWAY, AWAY]);
     client.close();
     await closeAll();
+  }, 60_000);
+
+  test("a user that may no longer run scripts is an outage: one line, 503, not ready, until it may", async () => {
+    config.errors.redisAway = () => AWAY;
+    config.web.errorStatus = { redisAway: 503 };
+    config.health.cacheFor = 0;
+    await until(async () => (await app.ask(CACHE_TEST)).status === 200);
+    await until(async () => (await app.ask("/readyz")).status === 200);
+    const admin = new Redis(server.url);
+    await admin.acl("SETUSER", "admin", "on", "nopass", "~*", "&*", "+@all");
+    await admin.auth("admin", "any");
+    lines.lines.length = 0;
+    await admin.acl("SETUSER", "default", "-eval", "-evalsha");
+    for (let n = 0; n < 3; n++) {
+      const { status, json } = await app.ask(CACHE_TEST);
+      expect([status, json.error]).toEqual([503, AWAY]);
+    }
+    const { status, json } = await app.ask("/readyz");
+    expect([status, json.checks.redis.status]).toEqual([503, "failed"]);
+    // by the next heartbeat
+    await until(() => lines.at("alert", /redis refuses our user/).length > 0);
+    expect(lines.at("alert", /./)).toHaveLength(1);
+    await admin.acl("SETUSER", "default", "+eval", "+evalsha");
+    await until(async () => (await app.ask("/readyz")).status === 200);
+    expect((await app.ask(CACHE_TEST)).status).toBe(200);
+    await until(() => lines.at("notice", /redis is back/).length > 0, 30_000);
+    expect(lines.at("alert", /./)).toHaveLength(1);
+    admin.disconnect();
   }, 60_000);
 
   test("the status action reports the outage before the command has failed", async () => {
