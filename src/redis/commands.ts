@@ -41,7 +41,7 @@ const REFUSED_WRITE =
 
 /**
  * Error replies of a server that no longer accepts this user, or a command or a key of a script; Redis 6 and 7 have different texts.
- * Other commands that a user has no right to are errors of whoever sends them.
+ * Other commands that a user has no right to are errors of their callers.
  */
 const DENIED = /^(ERR Error running script .* -)?(NOAUTH|WRONGPASS) /;
 const DENIED_SCRIPT =
