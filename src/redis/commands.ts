@@ -214,8 +214,14 @@ class Deadlines {
   private server?: WatchedServer;
   /** When the connection was lost, in ms since the process began; undefined while there is one. */
   private lostSince: number | undefined;
-  /** A command has timed out, and no connection was opened since. */
+  /** The oldest command has timed out, and no connection was opened since. */
   private isSilent = false;
+  /** When there was last a connection or a late reply, in ms since the process began. */
+  private connectedAt = 0;
+  /** The pipeline of the last command, if it had one; the time and the verdict count for all of its commands. */
+  private pipeline: unknown;
+  private sentAt = 0;
+  private isRefused = false;
   private pending: Deadline[] = [];
   private limit = MIN_LIMIT;
   private timer: NodeJS.Timeout | undefined;
@@ -230,6 +236,7 @@ class Deadlines {
   connected(): void {
     this.lostSince = undefined;
     this.isSilent = false;
+    this.connectedAt = performance.now();
   }
 
   get isLost(): boolean {
@@ -240,18 +247,25 @@ class Deadlines {
     this.server = server;
   }
 
-  /** Whether a command is not sent. All commands of a pipeline are treated alike, because it is sent as a whole. */
+  /**
+   * Whether a command is not sent. The commands of a pipeline are refused and given up together: of a part, ioredis would write
+   * nothing, but take the replies to other commands for its own.
+   */
   refuses({ name }: Command, stream: unknown): boolean {
-    const { server } = this;
-    if (server === undefined || !server.isSuspect) return false;
-    if (stream === undefined && PROBES.has(name)) return false;
-    return server.isAway(this);
+    if (stream === undefined || stream !== this.pipeline) {
+      this.pipeline = stream;
+      this.sentAt = performance.now();
+      this.isRefused =
+        this.server?.isSuspect === true && this.server.isAway(this);
+    }
+    return this.isRefused && (stream !== undefined || !PROBES.has(name));
   }
 
   /** Whether the server has not responded on this connection for the timeout of a command. */
   isAway(): boolean {
     const { client, lostSince } = this;
-    if (client.status === "ready") return this.isGivenUpFirst();
+    if (client.status === "ready")
+      return (this.isSilent = this.isGivenUp(this.oldest()));
     if (this.isSilent) return true;
     return (
       lostSince !== undefined &&
@@ -259,29 +273,31 @@ class Deadlines {
     );
   }
 
-  /** Whether a command waits for its reply for some time. */
+  /** Whether a command that was sent over this connection waits for its reply for some time. */
   isWaiting(): boolean {
-    const oldest = this.pending.find(({ command }) => !command.isResolved);
-    if (oldest === undefined) return false;
-    const leftMs = oldest.due - performance.now();
-    return timeoutOf(this.client) - leftMs >= WAITING_MS;
+    const oldest = this.oldest();
+    const deadline = this.pending.find(({ command }) => command === oldest);
+    if (deadline === undefined || this.isLost) return false;
+    const sentAt = deadline.due - timeoutOf(this.client);
+    const since = Math.max(sentAt, this.connectedAt);
+    return performance.now() - since >= WAITING_MS;
   }
 
   /** Replies come in the order of the commands: the server is silent while the first one has timed out. */
-  private isGivenUpFirst(): boolean {
+  private oldest(): Command | undefined {
     const { commandQueue } = this.client as { commandQueue?: CommandQueue };
-    const first = commandQueue?.peekFront?.()?.command;
-    return first !== undefined && this.isGivenUp(first);
+    return commandQueue?.peekFront?.()?.command;
   }
 
   add(command: Command, ms: number): void {
-    this.pending.push({ command, due: performance.now() + ms });
+    this.pending.push({ command, due: this.sentAt + ms });
     if (this.pending.length >= this.limit) this.forgetSettled();
     if (!this.timer) this.wake(ms);
   }
 
-  isGivenUp(command: Command): boolean {
-    return this.givenUp !== undefined && this.givenUp.has(command);
+  isGivenUp(command: Command | undefined): boolean {
+    const { givenUp } = this;
+    return givenUp !== undefined && !!command && givenUp.has(command);
   }
 
   clear(): void {
@@ -315,9 +331,8 @@ class Deadlines {
   }
 
   private noteSilence(): void {
-    const { client, server } = this;
-    if (server === undefined || this.givenUp === undefined) return;
-    if (client.status === "ready" && !this.isGivenUpFirst()) return;
+    const { server } = this;
+    if (server === undefined || !this.isGivenUp(this.oldest())) return;
     this.isSilent = true;
     server.isSuspect = true;
   }

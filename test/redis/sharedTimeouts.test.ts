@@ -190,6 +190,11 @@ describeOnRedis("while a server is away", () => {
   test("a connection that is silent alone does not affect others", async () => {
     const [one, other] = clients;
     proxy.stall();
+    // ioredis does not note a reply that is an error
+    other.options.commandTimeout = 60_000;
+    await expect(other.call("nonsense")).rejects.toThrow("unknown command");
+    const replied = performance.now();
+    await until(() => performance.now() - replied > 1_000);
     await expect(one.get("a")).rejects.toThrow("Command timed out");
     expect(await isRefused(one)).toBe(true);
     expect(await isRefused(other)).toBe(false);
@@ -216,6 +221,9 @@ describe("what is kept", () => {
   const timers = () => jest.getTimerCount();
 
   class Client extends EventEmitter {
+    status = "ready";
+    options = { commandTimeout: 1_000 };
+
     /** As ioredis does for each command of a client with a timeout. */
     sendCommand(command: Command, _stream?: unknown) {
       command.setTimeout(1_000);
@@ -225,8 +233,11 @@ describe("what is kept", () => {
   function connect() {
     const client = new Client();
     shareTimeouts(client as unknown as Redis);
-    const send = <Sent extends object>(command: Sent): Sent => {
-      client.sendCommand(command as unknown as Command);
+    const send = <Sent extends object>(
+      command: Sent,
+      stream?: object,
+    ): Sent => {
+      client.sendCommand(command as unknown as Command, stream);
       return command;
     };
     return { client, send };
@@ -284,6 +295,50 @@ describe("what is kept", () => {
     jest.advanceTimersByTime(10);
     expect(second.reject).toHaveBeenCalledTimes(1);
     expect(fast.reject).not.toHaveBeenCalled();
+  });
+
+  test("the commands of a pipeline are given up together", () => {
+    const { send } = connect();
+    const pipeline = {};
+    const first = send(newCommand(), pipeline);
+    jest.advanceTimersByTime(20);
+    const last = send(newCommand(), pipeline);
+    jest.advanceTimersByTime(985);
+    expect(first.reject).toHaveBeenCalledTimes(1);
+    expect(last.reject).toHaveBeenCalledTimes(1);
+  });
+
+  function lose(client: Client) {
+    client.status = "reconnecting";
+    client.emit("close");
+  }
+
+  test("the commands of a pipeline are refused together, or not at all", () => {
+    const { client, send } = connect();
+    const end = refuseWhileAway([client as unknown as Redis]);
+    lose(client);
+    const pipeline = {};
+    jest.advanceTimersByTime(990);
+    const first = send(newCommand(), pipeline);
+    jest.advanceTimersByTime(20);
+    const last = send(newCommand(), pipeline);
+    expect(first.reject).not.toHaveBeenCalled();
+    expect(last.reject).not.toHaveBeenCalled();
+    expect(send(newCommand()).reject).toHaveBeenCalledTimes(1);
+    end();
+  });
+
+  test("a connection that is just lost refuses nothing, whatever failed before", () => {
+    const { client, send } = connect();
+    const end = refuseWhileAway([client as unknown as Redis]);
+    send(newCommand()); // ioredis does not note a reply that is an error
+    jest.advanceTimersByTime(1_010);
+    send(newCommand()).isResolved = true;
+    jest.advanceTimersByTime(995);
+    lose(client);
+    jest.advanceTimersByTime(20);
+    expect(send(newCommand()).reject).not.toHaveBeenCalled();
+    end();
   });
 
   test("nothing is kept when the connection has ended", () => {
