@@ -1,6 +1,6 @@
 /** The inputs of an action or a task as flags of the command line: `--id=5 --tags a --tags b --address.city=Berlin --urgent`. */
 import { coerceArguments } from "../input/schemaParams";
-import { planOf, shapeOf, tableOf } from "../input/schemaPlan";
+import { planOf, shapeOf, shownJson, tableOf } from "../input/schemaPlan";
 import {
   isStandardSchema,
   type JsonSchema,
@@ -115,7 +115,7 @@ function schemaOf(
     ? [inputs, path]
     : [one, rest];
   if (!isStandardSchema(schema)) return undefined;
-  const root = planOf(schema).json;
+  const root = shownJson(schema);
   let current = root;
   for (const key of keys) {
     const [property] = (current &&
@@ -141,7 +141,7 @@ export function describeInputFlags(
       input.required === true && input.default === undefined
         ? "(required)"
         : undefined,
-      defaultNote(input.default),
+      defaultNote(isStandardSchema(inputs) ? schema?.default : input.default),
       input.file && "(a file: not from the command line)",
       options.includes(name) ? "(write it after --)" : undefined,
     ].filter((note) => note !== undefined);

@@ -1,4 +1,5 @@
 /** The subschemas of a JSON Schema (2020-12), and its references. */
+import { isDeepStrictEqual } from "node:util";
 import { isObject } from "./coercion";
 import type { JsonSchema } from "./types";
 
@@ -59,4 +60,16 @@ export function relocated(schema: unknown, pointer: string): unknown {
   if (typeof $ref === "string" && $ref.startsWith("#"))
     moved.$ref = pointer + $ref.slice(1);
   return moved;
+}
+
+/** The same schema without each `default` that has another value in `later`, the same schema described at another time. */
+export function withLastingDefaults(schema: unknown, later: unknown): unknown {
+  if (!isObject(schema) || !isObject(later)) return schema;
+  const others: unknown[] = [];
+  mapSubschemas(later, (part) => others.push(part));
+  const { default: value, ...rest } = mapSubschemas(schema, (part) =>
+    withLastingDefaults(part, others.shift()),
+  ) as Record<string, unknown>;
+  const isKept = value !== undefined && isDeepStrictEqual(value, later.default);
+  return isKept ? { ...rest, default: value } : rest;
 }

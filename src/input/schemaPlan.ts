@@ -9,6 +9,7 @@ import {
   resolveRef,
 } from "./coercion";
 import type { AnyFileInput } from "./file";
+import { withLastingDefaults } from "./jsonSchema";
 import {
   failureOf,
   isStandardSchema,
@@ -51,6 +52,16 @@ export function planOf(schema: StandardSchema): SchemaPlan {
   let plan = plans.get(schema);
   if (!plan) plans.set(schema, (plan = compile(schema)));
   return plan;
+}
+
+/**
+ * The JSON Schema of the input of a schema, to be shown. A default that a function makes, such as the time of the call or a random id, is
+ * another one than at the registration, and is left out.
+ */
+export function shownJson(schema: StandardSchema): JsonSchema | undefined {
+  const { json } = planOf(schema);
+  if (!json || failureOf(schema)) return json; // its library would fail again
+  return withLastingDefaults(json, jsonSchemaOf(schema, "input")) as JsonSchema;
 }
 
 /** The inputs as a table, also when they are a schema: its properties, and which of them are required. */

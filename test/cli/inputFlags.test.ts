@@ -93,6 +93,12 @@ test("the help has the type, the description and the default of each", () => {
   ]);
 });
 
+test("the help has no default that is another one for each call", () => {
+  let count = 0;
+  const counted = z.object({ id: z.int().default(() => ++count) });
+  expect(describeInputFlags(counted)).toEqual(["  --id <integer>"]);
+});
+
 test("the help tells which inputs are written after --, and which are files", () => {
   const files = { title: { required: true as const }, picture: file() };
   const [title, picture] = describeInputFlags(files, ["title"]);

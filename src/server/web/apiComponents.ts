@@ -4,7 +4,7 @@ import { outputJson } from "../../action/output";
 import { api } from "../../api";
 import { isObject, resolveRef } from "../../input/coercion";
 import { mapSubschemas } from "../../input/jsonSchema";
-import { planOf, shapeOf, tableOf, united } from "../../input/schemaPlan";
+import { shapeOf, shownJson, tableOf, united } from "../../input/schemaPlan";
 import {
   type Input,
   isStandardSchema,
@@ -208,7 +208,7 @@ export function describeInputs(
 }
 
 function jsonOf(inputs: unknown): JsonSchema | undefined {
-  return isStandardSchema(inputs) ? planOf(inputs).json : undefined;
+  return isStandardSchema(inputs) ? shownJson(inputs) : undefined;
 }
 
 function isUnionOnly(schema: JsonSchema): boolean {
@@ -237,7 +237,7 @@ function describeInput(
     return input.file.isList ? { type: "array", items: one } : one;
   }
   if (isStandardSchema(input.schema)) {
-    const { json } = planOf(input.schema);
+    const json = shownJson(input.schema);
     const component = of.components.partOf(of.action, part);
     return json
       ? of.components.add({ root: json, component, without: NOT_OF_INPUTS })

@@ -1,4 +1,5 @@
 /** The schemas of the OpenAPI document: what requests and responses really are, in a form that generators of clients read. */
+import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as vm from "node:vm";
@@ -93,6 +94,8 @@ const responding: [action: Action, query: string][] = [
   ],
 ];
 
+let counter = 0;
+
 const taking = [
   defineAction({
     name: "entity:add",
@@ -151,6 +154,16 @@ const taking = [
     },
     route: "post /form/table",
     run: ({ params: { address, title } }) => ({ sent: { title, address } }),
+  }),
+  defineAction({
+    name: "defaults",
+    inputs: z.object({
+      id: z.string().default(() => randomUUID()),
+      tags: z.array(z.string()).default(() => ["a"]),
+      default: z.object({ count: z.int().default(() => ++counter) }),
+    }),
+    route: "post /defaults",
+    run: () => ({}),
   }),
   ...["a:b", "a_b"].map((name) =>
     defineAction({
@@ -344,6 +357,14 @@ describe("requests", () => {
     expect(inputs.length).toBeGreaterThan(1);
     expect(find(inputs, "readOnly")).toEqual([]);
     expect(find(document.paths, "readOnly")).toEqual([]);
+  });
+
+  test("have the defaults that are the same for each call", () => {
+    const { id, tags, default: nested } = bodyOf("/defaults").schema.properties;
+    expect(id).toEqual({ type: "string" });
+    expect(tags).toMatchObject({ type: "array", default: ["a"] });
+    expect(nested.properties.count.type).toBe("integer");
+    expect(nested.properties.count).not.toHaveProperty("default");
   });
 
   test("of any names are described in bodies and queries", async () => {
