@@ -1,4 +1,5 @@
 /** The verbs of persistent clients, besides actions and files. */
+import { createHash } from "node:crypto";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { HttpError, toError } from "../errors";
@@ -107,8 +108,7 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   },
   ...roomVerbs,
   detailsView: (connection) => ({
-    id: connection.id,
-    fingerprint: connection.fingerprint,
+    ...shownIdentity(connection),
     remoteIP: connection.remoteIP,
     remotePort: connection.remotePort,
     params: connection.params,
@@ -120,6 +120,31 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   documentation: () => describeActions(),
   help: ({ type }) => describeUse(type, verbsOf(type)),
 };
+
+/**
+ * The ids of a client, as it may read them. A signed fingerprint is the value of a cookie that scripts of pages cannot read
+ * (`HttpOnly`), so they get a digest of it; the id of a request begins with the fingerprint.
+ */
+export function shownIdentity({
+  id,
+  fingerprint,
+  type,
+}: Pick<Connection, "id" | "fingerprint" | "type">): {
+  id: string;
+  fingerprint: string;
+} {
+  const { signed } = settings().web.fingerprintOptions;
+  if (!signed || fingerprint === id) return { id, fingerprint };
+  return {
+    id: type === "web" ? id.replace(/^[^-]*/, digestOf) : id,
+    fingerprint: digestOf(fingerprint),
+  };
+}
+
+/** As long as an id without a signature. */
+function digestOf(secret: string): string {
+  return createHash("sha256").update(secret).digest("hex").slice(0, 40);
+}
 
 /**
  * Run a verb for a connection.

@@ -100,8 +100,7 @@ async function websocketFingerprint(
 ): Promise<string> {
   const client = await connectWebsocket(options);
   clients.push(client);
-  const { data } = await client.request({ event: "detailsView" });
-  return data.fingerprint;
+  return (await client.action("who")).fingerprint;
 }
 
 async function freshId(): Promise<string> {
@@ -146,7 +145,24 @@ describe("with `signed`", () => {
     expect(headers["set-cookie"]![0]).toContain(
       `sessionID=${json.fingerprint};`,
     );
-    expect(json.requesterInformation.id.split("-")[0]).toBe(json.fingerprint);
+  });
+
+  test("clients read a digest of their id, which is the value of a cookie that scripts cannot read", async () => {
+    const own = await freshId();
+    const headers = { Cookie: `sessionID=${own}` };
+    const client = await connectWebsocket({ headers });
+    clients.push(client);
+    const { data } = await client.request({ event: "detailsView" });
+    const { json } = await app.ask("/api/who", { headers });
+    const { id, fingerprint } = json.requesterInformation;
+    expect(fingerprint).toMatch(/^[\da-f]{40}$/);
+    expect(data.fingerprint).toBe(fingerprint);
+    expect(id.split("-")[0]).toBe(fingerprint);
+    for (const shown of [data, json.requesterInformation])
+      expect(JSON.stringify(shown)).not.toContain(own.slice(0, 40));
+    expect(
+      await httpFingerprint({ Cookie: `sessionID=${fingerprint}` }),
+    ).not.toBe(own);
   });
 
   test.each(ways)("over %s %s is known again", async (_over, _by, bring) => {
@@ -374,7 +390,8 @@ describe("rotateFingerprint", () => {
       });
       expect(json.now).toBe(json.rotated);
       expect(json.rotated).not.toBe(old);
-      expect(json.requesterInformation.fingerprint).toBe(json.rotated);
+      const shown = json.requesterInformation.fingerprint;
+      expect(shown === json.rotated).toBe(!signed);
       expect(headers["set-cookie"]).toHaveLength(1);
       const [pair] = headers["set-cookie"]![0].split(";");
       expect(await httpFingerprint({ Cookie: pair })).toBe(json.rotated);
@@ -443,15 +460,17 @@ describeInBrowser("with the cookie of new projects, in a browser", () => {
       const ask = async (path: string): Promise<any> =>
         (await fetch(path)).json();
       const first = await connect();
-      const overHttp = (await ask("/api/who")).fingerprint;
+      const shownBy = async (path: string) =>
+        (await ask(path)).requesterInformation.fingerprint;
+      const overHttp = await shownBy("/api/who");
       const again = await connect();
-      const rotated = (await ask("/api/signIn")).rotated;
+      const rotated = await shownBy("/api/signIn");
       const after = await connect();
       const { cookie } = page.document;
       return { first, overHttp, again, rotated, after, cookie };
     });
     expect(seen.cookie).toBe("");
-    expect(seen.first).toMatch(SIGNED);
+    expect(seen.first).toMatch(/^[\da-f]{40}$/);
     expect(seen.overHttp).toBe(seen.first);
     expect(seen.again).toBe(seen.first);
     expect(seen.rotated).not.toBe(seen.first);

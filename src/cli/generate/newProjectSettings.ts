@@ -733,7 +733,7 @@ export const production = {
     "web.fingerprintOptions.signed",
     "false",
     "true",
-    "prevents session fixation with made-up ids",
+    "prevents session fixation with made-up ids; scripts of pages read a digest of their id (`detailsView`, `requesterInformation`), not the value of the cookie",
   ),
 
   changed(

@@ -7,6 +7,7 @@ import { api } from "../../api";
 import { serializeError } from "../../config/errorMessage";
 import { settings, type WebSettings } from "../../config/settings";
 import type { Connection } from "../../connection/connection";
+import { shownIdentity } from "../../connection/verbs";
 import { HttpError, httpFactsOf } from "../../errors";
 import { jsonForClients } from "../../exposure/json";
 import { redactForLogging } from "../../log/filters";
@@ -113,8 +114,7 @@ export function requesterInformation(
   connection: Connection,
 ): RequesterInformation {
   const information: RequesterInformation = {
-    id: connection.id,
-    fingerprint: connection.fingerprint,
+    ...shownIdentity(connection),
     messageId: connection.messageId,
     remoteIP: connection.remoteIP,
     receivedParams: echoedParams(connection),
