@@ -32,13 +32,15 @@ import {
   type ErrorLogLine,
   listErrors,
   reportAction,
+  traceAction,
+  traceName,
+  traceOutcome,
 } from "./report";
 import { latestVersion } from "./registry";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";
 import { traceMiddleware, tracing } from "../tracing/tracer";
 import { addToResponse, hideOwnError, putError } from "./response";
-import { traceAction, traceName, traceOutcome } from "./spans";
 
 const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];

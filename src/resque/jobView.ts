@@ -4,7 +4,7 @@ import { isDenied, isFinal } from "../redis/commands";
 import type { Effect, HeldJob, JobFields, QueuedJob } from "./store/store";
 import type { ParsedJob } from "./types";
 import type { Worker } from "./worker";
-import type { JobLease } from "./workerProcess";
+import type { JobLease } from "./member";
 
 /** The lease of a worker expired before its job ended: the result of the job is dropped. */
 export class LeaseEnded extends Error {

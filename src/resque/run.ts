@@ -27,7 +27,7 @@ import {
   type QueuedJob,
 } from "./store/store";
 import type { Job, Jobs, ParsedJob, RetryRule } from "./types";
-import type { JobLease } from "./workerProcess";
+import type { JobLease } from "./member";
 
 /** @returns the view of a job that is about to run */
 export function openJob(

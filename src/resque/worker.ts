@@ -10,8 +10,6 @@ import { Queue } from "./queue";
 import {
   listQueues,
   WorkerProcess,
-  type JobLease,
-  type Member,
   type WorkerProcessOptions,
 } from "./workerProcess";
 import { definitionOf, finish, openJob, runBody, runJob } from "./run";
@@ -23,6 +21,7 @@ import {
   type QueueStore,
 } from "./store/store";
 import type { Around, ConnectionOptions, Jobs, ParsedJob } from "./types";
+import type { JobLease, Member } from "./member";
 
 export interface WorkerOptions extends Omit<WorkerProcessOptions, "queues"> {
   connection: ConnectionOptions;

@@ -13,25 +13,31 @@ import {
 import { waitAtMost } from "../utils/promises";
 import type { Heartbeat } from "./heartbeat";
 import {
+  ABORT_REASONS,
   isActive,
+  isJoining,
+  isRequesting,
+  type JobLease,
+  type JobRunner,
+  Member,
+  needsJoin,
   nextState,
+  onEnding,
+  untilDrained,
   type WorkerEvent,
   type WorkerState,
-} from "./lifecycle";
+} from "./member";
 import {
   NO_OUTCOME,
   workerIdentity,
   type ExchangeCall,
   type ExchangeResult,
   type ExchangeSlot,
-  type HeldLock,
-  type Outcome,
   type QueuedJob,
   type QueueStore,
   type Renewal,
   type Returned,
   type Waiting,
-  type WorkerIdentity,
 } from "./store/store";
 import { releaseUnique } from "./jobText";
 import { POLL_MS, STUCK_MS } from "./scheduler";
@@ -49,44 +55,6 @@ export interface WorkerProcessOptions {
   priorities?: Readonly<Record<string, number>>;
   /** The id of this node: `*` also includes its own queues. */
   node?: string;
-}
-
-/** The interface of a worker to its process. */
-interface JobRunner {
-  /** The worker requests jobs. */
-  poll(): void;
-  /** Run a job. It never rejects. */
-  run(job: QueuedJob, lease: JobLease): Promise<Outcome>;
-  /** There is no job for the worker. */
-  rest(): void;
-  /** The running job should end: its result will be dropped. */
-  abort(reason: string): void;
-  /** A job ended whose result was dropped. */
-  dropped(): void;
-  /** The name under which the worker was registered. */
-  renamed(name: string): void;
-}
-
-/** The right of a worker to run one job. */
-export interface JobLease {
-  /** Id of the registration under which the job was fetched. */
-  readonly process: string;
-  /** Undefined outside of any queue. */
-  readonly worker: WorkerIdentity | undefined;
-  /** Locks that are renewed with the lease and end with it. */
-  readonly locks: ReadonlyMap<string, HeldLock>;
-  /** How long a lock without a time of its own lives unless it is renewed, in s. */
-  readonly lockSeconds: number;
-  hold(lock: HeldLock): void;
-  /** Whether the lease is certainly valid now, without a call to the store. */
-  isSure(): boolean;
-  /** Ask the store. @returns false when the job was given to another worker */
-  confirm(): Promise<boolean>;
-  /**
-   * Repeat a call to the store until it responds. Undefined when the lease expired meanwhile, or when the worker
-   * should end in limited time and the store does not respond for another `LAST_MS`: the job is given to another worker.
-   */
-  persist<T>(call: () => Promise<T>): Promise<T | undefined>;
 }
 
 interface ProcessListener {
@@ -134,54 +102,6 @@ const LAST_MS = 500;
 const SILENT_MS = 100;
 /** How long a suspected crash job waits to run alone, in ms. */
 const LONE_WAIT_MS = 60_000;
-
-/** Why a worker loses its running job, which is requeued. */
-const ABORT_REASONS = {
-  fence: "the job was given to another worker",
-  cut: "the worker ends",
-};
-
-/** The process's record of one worker. Each start creates a new one. */
-class Member {
-  state: WorkerState = "stopped";
-  identity: WorkerIdentity;
-  /** The registration under which it is listed. */
-  registration = "";
-  /** The registration under which it fetched its job. */
-  fetchedIn = "";
-  /** The outcome of its last job, until it is reported. */
-  outcome: Outcome = NO_OUTCOME;
-  /** The text of its last job. */
-  raw?: string;
-  /** Locks that live as long as the worker. */
-  readonly locks = new Map<string, HeldLock>();
-  /** Its last job was requeued because it took too long. */
-  isCut = false;
-  /** The time limit of its last job, in ms. */
-  patienceMs = Infinity;
-  /** Ends its patience. */
-  timer?: Timer;
-  /** Called when it should end after its running job. */
-  readonly endListeners = new Set<() => void>();
-  /** Called when its last job has ended or was abandoned. */
-  drained: () => void = () => undefined;
-  lease!: JobLease;
-  readonly ended: Promise<void>;
-  end!: () => void;
-
-  constructor(
-    readonly runner: JobRunner,
-    readonly name: string,
-    queues: string,
-  ) {
-    this.identity = workerIdentity(name, queues);
-    this.ended = new Promise((resolve) => {
-      this.end = resolve;
-    });
-  }
-}
-
-export type { Member };
 
 export class WorkerProcess {
   /** Names the registration; a new one after each fencing, empty without one. */
@@ -894,45 +814,6 @@ const DONE = Promise.resolve();
 
 interface Call extends ExchangeCall {
   readonly members: readonly Member[];
-}
-
-function isJoining({ state }: Member): boolean {
-  return state === "joining" || state === "cancelling";
-}
-
-/** Whether a worker in this state must be listed under the current registration. */
-function needsJoin(state: WorkerState): boolean {
-  return isActive(state) && !ENDING.has(state);
-}
-
-const ENDING: ReadonlySet<WorkerState> = new Set([
-  "draining",
-  "withdrawing",
-  "reporting",
-  "leaving",
-]);
-
-function isRequesting(state: WorkerState): boolean {
-  return (
-    state === "fetching" || state === "withdrawing" || state === "reporting"
-  );
-}
-
-/**
- * Call `listener` when the worker should end, at once if it already should, and again when it should end earlier.
- * @returns a function that removes the listener
- */
-function onEnding(member: Member, listener: () => void): () => void {
-  member.endListeners.add(listener);
-  if (member.state !== "running") listener();
-  return () => void member.endListeners.delete(listener);
-}
-
-function untilDrained(member: Member): Promise<void> {
-  if (member.state !== "draining") return Promise.resolve();
-  return new Promise((resolve) => {
-    member.drained = resolve;
-  });
 }
 
 // --- The order in which workers poll queues.

@@ -1,8 +1,12 @@
 /** The output of a persistent client: one write per tick, with limits for slow consumers. */
 import type { Socket } from "node:net";
-import { FREE_BYTES } from "./heldBytes";
+import {
+  FREE_BYTES,
+  SlowClients,
+  STALLED_READER_MS,
+  type SlowClient,
+} from "./heldBytes";
 import { settings } from "../config/settings";
-import { SlowClients, STALLED_READER_MS, type SlowClient } from "./slowClients";
 
 /** While more bytes than this wait for a client, its next requests are not read. */
 export const HIGH_WATER_BYTES = 1024 * 1024;

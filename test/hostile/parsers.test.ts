@@ -24,7 +24,7 @@ import { parseJsonRequest, argumentsOf } from "../../src/server/jsonRequest";
 import { linesOf } from "../support/linesOf";
 import { LineDecoder } from "../../src/server/socket/lineDecoder";
 import { parseRequest } from "../../src/server/socket/protocol";
-import { BodyError } from "../../src/server/web/bodyError";
+import { BodyError } from "../../src/server/web/bodyRefusal";
 import { joined } from "../../src/server/web/chunks";
 import { chooseEncoding, qualitiesOf } from "../../src/server/web/compression";
 import { decodeText, parseContentType } from "../../src/server/web/contentType";
@@ -47,7 +47,7 @@ import {
   versionOf,
 } from "../../src/server/web/fileResponse";
 import { countPairs, parseQuery } from "../../src/server/web/params";
-import { parseTarget } from "../../src/server/web/target";
+import { parseTarget } from "../../src/server/requestTarget";
 import { TemporaryFiles, UploadDisk } from "../../src/server/web/uploadDisk";
 import { decode, encode } from "../../src/server/websocket/protocol";
 import { queryOf } from "../../src/server/websocket/spark";

@@ -6,7 +6,7 @@ import {
   nextState,
   TRANSITIONS,
   type WorkerState,
-} from "../../src/resque/lifecycle";
+} from "../../src/resque/member";
 
 const STATES = Object.keys(TRANSITIONS) as WorkerState[];
 

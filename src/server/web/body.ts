@@ -3,10 +3,9 @@ import * as querystring from "node:querystring";
 import type { WebSettings } from "../../config/settings";
 import type { UploadedFile } from "../../input/file";
 import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
-import { BodyError, RequestAborted } from "./bodyError";
+import { BodyError, RequestAborted, isWaitingToSend } from "./bodyRefusal";
 import { chunkCounterOf, joined, StoredChunks } from "./chunks";
 import { decoderFor, decodeText, parseContentType } from "./contentType";
-import { isWaitingToSend } from "./discard";
 import {
   type FileRules,
   type Form,

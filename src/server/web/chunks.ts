@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { Transform, type TransformCallback } from "node:stream";
-import { BodyError, RequestAborted } from "./bodyError";
+import { BodyError, RequestAborted } from "./bodyRefusal";
 
 /** Chunks from this size on are not copied, in bytes. */
 const LARGE_BYTES = 4 * 1024;

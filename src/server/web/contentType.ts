@@ -2,7 +2,7 @@
 import { TextDecoder } from "node:util";
 import { essenceOf, isMediaType } from "../../input/file";
 import { remembered } from "../../utils/objects";
-import { BodyError } from "./bodyError";
+import { BodyError } from "./bodyRefusal";
 
 type BodyKind = "json" | "form" | "multipart" | "file" | "other";
 

@@ -16,8 +16,12 @@ import {
   securityPairsFor,
 } from "./headers";
 import type { Server } from "../server";
-import { BodyError, RequestAborted } from "./bodyError";
-import { leaveBody, respondWithoutBody } from "./discard";
+import {
+  BodyError,
+  RequestAborted,
+  leaveBody,
+  respondWithoutBody,
+} from "./bodyRefusal";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
 import { settings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";

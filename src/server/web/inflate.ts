@@ -3,12 +3,8 @@ import type { IncomingMessage } from "node:http";
 import { Transform, type Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { Slots } from "../../utils/promises";
-import { BodyError } from "./bodyError";
-import {
-  SlowClients,
-  STALLED_SENDER_MS,
-  type SlowClient,
-} from "../slowClients";
+import { BodyError } from "./bodyRefusal";
+import { SlowClients, STALLED_SENDER_MS, type SlowClient } from "../heldBytes";
 import { joined } from "./chunks";
 import type { WebRequest } from "./webRequest";
 

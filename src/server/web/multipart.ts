@@ -12,7 +12,7 @@ import {
   wrongType,
   type FileRule,
 } from "../../input/file";
-import { BodyError, RequestAborted } from "./bodyError";
+import { BodyError, RequestAborted } from "./bodyRefusal";
 import { pairBytes, textBytes } from "../estimates";
 import { newUpload, type TemporaryFiles } from "./uploadDisk";
 import type { WebSettings } from "../../config/settings";

@@ -3,7 +3,7 @@ import type { Connection } from "../../connection/connection";
 import type { FormValues, TextParams } from "../../input/field";
 import { rememberIndexes } from "../../input/coercion";
 import { JsonLimitError, limitText, parseJsonRequest } from "../jsonRequest";
-import { BodyError } from "./bodyError";
+import { BodyError } from "./bodyRefusal";
 import type { ParsedBody } from "./body";
 import { parseContentType } from "./contentType";
 import {

@@ -19,7 +19,7 @@ import { JSON_TYPE, NOSNIFF, valueOf } from "./headers";
 import type { WebRequest } from "./webRequest";
 import { STATUS_CODES } from "node:http";
 import { qualitiesOf } from "./compression";
-import { prefixParts } from "./target";
+import { prefixParts } from "../requestTarget";
 import { writeBody } from "./write";
 
 import mime = require("mime");

@@ -18,8 +18,7 @@ import type { RouteType } from "../../route/tables";
 import { tracing } from "../../tracing/tracer";
 import { type Server, startAction } from "../server";
 import { hasBody, type ParsedBody, readBody } from "./body";
-import { RequestAborted } from "./bodyError";
-import { leaveBody } from "./discard";
+import { RequestAborted, leaveBody } from "./bodyRefusal";
 import { FileRules } from "./multipart";
 import { valueOf, allowOrigin } from "./headers";
 import {
@@ -34,7 +33,7 @@ import {
   fillFromBody,
   fillFromQuery,
 } from "./params";
-import type { RequestTarget } from "./target";
+import type { RequestTarget } from "../requestTarget";
 import { traceRoute } from "./traceRequest";
 import type { UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";

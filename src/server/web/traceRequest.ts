@@ -13,7 +13,7 @@ import {
 import type { SpanAttributes } from "../../tracing/types";
 import { clientAddressOf, hostOf, isTrustedPeer, schemeOf } from "../proxies";
 import { plainAddress } from "../../utils/addresses";
-import { splitUrl } from "./target";
+import { splitUrl } from "../requestTarget";
 import type { WebRequest } from "./webRequest";
 
 /** Longest path in an attribute, in characters. */

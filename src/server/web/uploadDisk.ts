@@ -10,13 +10,13 @@ import { UploadedFile } from "../../input/file";
 import { log } from "../../log/log";
 import { isRunning } from "../../environment/env";
 import { waitAtMost } from "../../utils/promises";
-import type { Holder } from "../heldBytes";
 import {
+  type Holder,
   SlowClients,
   STALLED_SENDER_MS,
   type SlowClient,
-} from "../slowClients";
-import { BodyError } from "./bodyError";
+} from "../heldBytes";
+import { BodyError } from "./bodyRefusal";
 
 /** System errors for a full disk, which are not errors of the request or the server. */
 const NO_ROOM = ["ENOSPC", "EDQUOT", "EMFILE", "ENFILE"];

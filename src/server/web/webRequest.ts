@@ -13,7 +13,7 @@ import type { RouteType } from "../../route/tables";
 import { parseCookies } from "../../cookie/cookies";
 import { ByteShare, type Holder } from "../heldBytes";
 import type { Server } from "../server";
-import { BodyError, RequestAborted } from "./bodyError";
+import { BodyError, RequestAborted } from "./bodyRefusal";
 import {
   addRequestId,
   defaultPairs,
@@ -26,7 +26,7 @@ import {
   valueOf,
 } from "./headers";
 import type { Query, SentFields } from "./params";
-import type { RequestTarget } from "./target";
+import type { RequestTarget } from "../requestTarget";
 import type { Traffic } from "./traffic";
 import type { TemporaryFiles } from "./uploadDisk";
 import { ownHeaders, WebResponse, statusOf } from "./write";

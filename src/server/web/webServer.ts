@@ -43,12 +43,15 @@ import {
   trustedProxies,
 } from "../proxies";
 import { isWorkTracked, releaseWithResponse, requestIdOf } from "../work";
-import { normalizeTarget, type TargetFault } from "../requestTarget";
+import {
+  normalizeTarget,
+  type TargetFault,
+  parseTarget,
+} from "../requestTarget";
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
-import { RequestAborted } from "./bodyError";
+import { RequestAborted, respondWithoutBody } from "./bodyRefusal";
 import { addCorsHeaders, isForAction, routeRequest } from "./routeRequest";
-import { respondWithoutBody } from "./discard";
 import {
   respondPlainly,
   respondRefused,
@@ -70,7 +73,6 @@ import {
 } from "./listener";
 import { textParamsOf } from "./params";
 import { type Outcome, renderBody } from "./respond";
-import { parseTarget } from "./target";
 import { traceRequest } from "./traceRequest";
 import {
   RequestQueues,

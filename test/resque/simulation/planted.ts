@@ -1,5 +1,4 @@
 /** Faults that the engine once had, planted again for one run: the simulation has to find each of them. */
-import { TRANSITIONS } from "../../../src/resque/lifecycle";
 import { MultiWorker } from "../../../src/resque/multiWorker";
 import type { MemoryData } from "../../../src/resque/store/memoryData";
 import type { MemoryStore } from "../../../src/resque/store/memoryStore";
@@ -9,7 +8,8 @@ import type {
   QueueStore,
 } from "../../../src/resque/store/store";
 import type { Job } from "../../../src/resque/types";
-import { WorkerProcess, type Member } from "../../../src/resque/workerProcess";
+import { TRANSITIONS, type Member } from "../../../src/resque/member";
+import { WorkerProcess } from "../../../src/resque/workerProcess";
 import { SimHeartbeat } from "./heartbeat";
 import { PeriodicTasks } from "./periodic";
 import type { Shares } from "./simulation";

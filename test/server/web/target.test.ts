@@ -1,4 +1,4 @@
-import { parseTarget, splitUrl } from "../../../src/server/web/target";
+import { parseTarget, splitUrl } from "../../../src/server/requestTarget";
 
 const config = {
   urlPathForActions: "api",
