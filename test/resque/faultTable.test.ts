@@ -246,6 +246,50 @@ const KEYS: Record<string, "string" | "set"> = {
   "ah:wake:q": "string",
 };
 
+/** Keys of ours that say who runs a job, or where one waits, by pattern: each is lost alone, and with what lists it. */
+const LISTINGS: readonly (readonly string[])[] = [
+  ["ah:proc:*"],
+  ["ah:proc:*", "ah:procs"],
+  ["ah:proc:*", "ah:proc:*:members"],
+  ["ah:proc:*", "ah:owner:*"],
+  ["ah:proc:*:members"],
+  ["ah:proc:*:members", "ah:owner:*"],
+  ["ah:proc:*:members", "workers"],
+  ["ah:owner:*"],
+  ["ah:owner:*", "workers"],
+  ["ah:procs"],
+  ["workers"],
+  ["queues"],
+  ["ah:ready"],
+  ["queues", "ah:ready"],
+  ["ah:ops:*"],
+];
+
+async function keysOf(redis: Redis, pattern: string): Promise<string[]> {
+  const keys = await redis.keys(`resque:${pattern}`);
+  const isWhole = pattern.endsWith(":members");
+  return keys.filter((key) => isWhole || !key.endsWith(":members"));
+}
+
+/** How many processes and workers have all their keys. */
+async function listed(redis: Redis): Promise<number> {
+  let count = 0;
+  for (const key of await keysOf(redis, "ah:proc:*")) {
+    const id = key.slice("resque:ah:proc:".length);
+    if ((await redis.type(key)) !== "hash") continue;
+    if ((await redis.type("resque:ah:procs")) !== "zset") continue;
+    if ((await redis.zscore("resque:ah:procs", id)) === null) continue;
+    count++;
+    if ((await redis.type(`${key}:members`)) !== "hash") continue;
+    for (const member of await redis.hkeys(`${key}:members`)) {
+      const owner = `resque:ah:owner:${member}`;
+      if ((await redis.type(owner)) !== "string") continue;
+      if ((await redis.get(owner)) === id) count++;
+    }
+  }
+  return count;
+}
+
 async function stand(bench: Bench, ms: number, lease: number): Promise<number> {
   const options = { slots: 3, heartbeatTimeout: lease };
   const [frozen] = await Promise.all([
@@ -567,6 +611,31 @@ const ROWS: Row[] = [
       }
     },
   },
+  ...(["lost", "of a wrong type"] as const).map((how): Row => ({
+    fault: `each key that lists running or waiting jobs is ${how}, alone and with another`,
+    async run(bench) {
+      const { redis } = bench;
+      const options = { slots: 3, heartbeatTimeout: 3_000, queues: ["*"] };
+      await Promise.all([bench.node(options), bench.node(options)]);
+      for (const patterns of LISTINGS) {
+        const before = (await bench.counts("runs")).size;
+        await bench.enqueue(12, isLong ? 1_000 : 150);
+        await bench.untilRuns(before + 3);
+        for (const pattern of patterns)
+          for (const key of await keysOf(redis, pattern)) {
+            // a stream is no key of ours
+            const spoil = redis.multi().del(key);
+            await (
+              how === "lost" ? spoil : spoil.xadd(key, "*", "x", "y")
+            ).exec();
+          }
+        await bench.enqueue(1, 1);
+        await bench.untilRuns(before + 13);
+        // repaired by the next beat
+        await until(async () => (await listed(redis)) === 2 * 3 + 2);
+      }
+    },
+  })),
   {
     fault: "the leader is killed while it moves delayed jobs",
     async run(bench) {

@@ -83,6 +83,9 @@ export const RENEW = operation(
 `,
 );
 
+/** The lease of a process whose lease was lost with its registration, until the next renewal. */
+const RESTORED_MS = 30_000;
+
 // Arguments: id, name of its connections, number of a call, then member and job of each worker that reports in it. Writes a lost
 // registration again, so that the call can be sent again; false when the process is not registered. If no worker has the job that
 // it reports, the call has taken effect before.
@@ -97,6 +100,7 @@ export const RESTORE = operation(
     if string.sub(try('GET', ns .. 'worker:' .. ARGV[at]) or '', -#tail) == tail then isDone = false end
   end
   rebuild('HSETNX', process, 'connection', ${B})
+  rebuild('ZADD', ns .. 'ah:procs', 'NX', text(time + ${RESTORED_MS}), ${A})
   redis.call('HSETNX', process, 'call', isDone and ${C} or ${C} - 1)
   return 1
 `,
