@@ -202,6 +202,14 @@ describeOnEachEngine("with tracing.enabled and an SDK", () => {
     }
   });
 
+  test("an action that a request to the bare prefix names has the route of its path", async () => {
+    await fetch(`http://localhost:${webPort()}/api?action=looks`, {
+      method: "POST",
+    });
+    const server = await spans.ended("POST /api/looks");
+    expect(server.attributes["http.route"]).toBe("/api/looks");
+  });
+
   test("what an action runs in-line is below it, and the request keeps the name of its own", async () => {
     await web("/outer");
     const server = await spans.ended("GET /api/outer");

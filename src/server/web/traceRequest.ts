@@ -62,7 +62,8 @@ export function traceRoute(
   const below = path ?? (isKnown ? `/${action}` : undefined);
   if (below === undefined) return;
   const prefix = `/${config.urlPathForActions ?? ""}`;
-  const isPrefixed = target.pathname.startsWith(`${prefix}/`);
+  const { pathname } = target;
+  const isPrefixed = pathname === prefix || pathname.startsWith(`${prefix}/`);
   const route = isPrefixed && prefix !== "/" ? `${prefix}${below}` : below;
   const name = `${nameOf(knownMethod(method))} ${route}`;
   tracer.entry()?.describe(name, { "http.route": route });
