@@ -54,6 +54,9 @@ export const PIECE_BYTES = 192;
 /** A request over websocket that waits for an earlier one, beside its text. */
 export const WAITING_REQUEST_BYTES = 512;
 
+/** A header line of a request: its places in a list and a hash table, and the headers of its texts. */
+export const HEADER_LINE_BYTES = 200;
+
 // --- What is not worth counting, because each connection takes more than that anyway.
 
 /** Messages and documents up to this length count as their length. */
@@ -66,6 +69,9 @@ export const UNCOUNTED_LINE_BYTES = 1024;
 export const UNCOUNTED_COPY_BYTES = 4096;
 /** Messages over websocket that take up to this when parsed, unless several are waiting; or when they are incomplete. */
 export const UNCOUNTED_MESSAGE_BYTES = 4096;
+
+/** The header lines of a request that is alone on its connection: browsers and proxies send fewer. */
+export const UNCOUNTED_HEADER_LINES = 40;
 
 /** Options of `qs`. */
 type QueryOptions = Record<string, unknown>;

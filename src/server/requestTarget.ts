@@ -12,7 +12,7 @@ const MAX_HOST_LENGTH = 262;
 const NOT_IN_HOSTS = /[\s/\\?#@]/;
 
 /** More than any browser and proxy sends; each one costs far more than its bytes, for as long as a websocket stays open. */
-const MAX_HEADERS = 200;
+export const MAX_HEADERS = 200;
 
 const TOO_MANY_HEADERS = `the request has more than ${MAX_HEADERS} header lines`;
 const NOT_ONE_HOST = "the request must name one host";

@@ -83,10 +83,11 @@ export function timerMs(ms: number): number {
   return Math.min(ms, MAX_TIMER_MS);
 }
 
-/** A number of slots for work that must not run more often at once. */
+/** A number of slots for work that must not run more often at once. Those who wait are grouped, and the groups take turns. */
 export class Slots {
   private used = 0;
-  private readonly waiting: (() => void)[] = [];
+  /** The group whose turn is next comes first. */
+  private readonly waiting = new Map<string, (() => void)[]>();
 
   constructor(private readonly limit: number) {}
 
@@ -97,16 +98,27 @@ export class Slots {
     return true;
   }
 
-  /** Resolves when a slot is free, in the order of the calls. */
-  take(): Promise<void> {
+  /** Resolves when a slot is free, in the order of the calls of a group. */
+  take(group = ""): Promise<void> {
     if (this.takeNow()) return Promise.resolve();
-    return new Promise((resolve) => this.waiting.push(resolve));
+    return new Promise((resolve) => {
+      const queue = this.waiting.get(group);
+      if (queue) queue.push(resolve);
+      else this.waiting.set(group, [resolve]);
+    });
   }
 
   release(): void {
-    const next = this.waiting.shift();
-    if (next) next();
-    else this.used--;
+    const [turn] = this.waiting;
+    if (!turn) {
+      this.used--;
+      return;
+    }
+    const [group, queue] = turn;
+    const next = queue.shift()!;
+    this.waiting.delete(group);
+    if (queue.length > 0) this.waiting.set(group, queue);
+    next();
   }
 }
 

@@ -374,6 +374,63 @@ describe("with web.saveRawBody", () => {
   });
 });
 
+describe("the heads of requests", () => {
+  const lines = (count: number) =>
+    Array.from({ length: count }, (_, i) => `x-${i}: ${i}\r\n`).join("");
+  const head = (path: string, count: number) =>
+    `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${lines(count)}`;
+
+  test("node keeps no more lines of a request than are accepted", async () => {
+    const seen: number[] = [];
+    const listener = ({ rawHeaders }: http.IncomingMessage) =>
+      seen.push(rawHeaders.length / 2);
+    const server = api.servers.servers.web.server as http.Server;
+    server.prependListener("request", listener);
+    const peer = await SocketPeer.connect(app.port);
+    peer.socket.write(`${head("/api/length", 1_000)}\r\n`);
+    await until(() => peer.text.includes("431"));
+    server.off("request", listener);
+    expect(seen[0]).toBeLessThan(240);
+  });
+
+  test("count while they are incomplete, and beyond the limit their clients are disconnected", async () => {
+    const peers = await Promise.all(
+      Array.from({ length: 20 }, () => SocketPeer.connect(app.port)),
+    );
+    for (const { socket } of peers) socket.write(head("/api/length", 150));
+    let closed = 0;
+    for (const { ended } of peers) void ended.then(() => closed++);
+    await until(() => closed > 0);
+    expect(totalHeldBytes()).toBeGreaterThan(LIMIT / 2);
+    expect(totalHeldBytes()).toBeLessThanOrEqual(LIMIT);
+    const open = peers.find(({ socket }) => !socket.readableEnded)!;
+    const held = totalHeldBytes();
+    open.socket.write("\r\n");
+    await until(() => open.text.includes("200 OK"));
+    await until(() => totalHeldBytes() < held);
+  });
+
+  test("count while their requests wait for an earlier one", async () => {
+    hold();
+    const peer = await SocketPeer.connect(app.port);
+    const follower = `${head("/api/length", 100)}\r\n`;
+    peer.socket.write(`${head("/api/held", 1)}\r\n${follower.repeat(4)}`);
+    await until(() => totalHeldBytes() > 4 * 100 * 200);
+    release();
+    await until(() => peer.text.split("HTTP/1.1 ").length > 5);
+    await until(() => totalHeldBytes() === 0);
+  });
+
+  test("beyond the limit the client of such requests is disconnected", async () => {
+    hold();
+    const peer = await SocketPeer.connect(app.port);
+    const follower = `${head("/api/length", 190)}\r\n`;
+    peer.socket.write(`${head("/api/held", 1)}\r\n${follower.repeat(30)}`);
+    await peer.ended;
+    expect(totalHeldBytes()).toBe(0);
+  });
+});
+
 test.each([0, null])("%p is no limit", async (limit) => {
   config.general.maxHeldBytes = limit;
   const text = "a".repeat(2 * LIMIT);

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { promisify } from "node:util";
-import { waitAtMost, withTimeout } from "../../src/utils/promises";
+import { Slots, waitAtMost, withTimeout } from "../../src/utils/promises";
 
 const late = () => "too late";
 
@@ -30,3 +30,23 @@ test.each([2 ** 31, Infinity])(
     expect(await waitAtMost(ms, slow())).toBe(true);
   },
 );
+
+test("groups that wait for a slot take turns", async () => {
+  const slots = new Slots(1);
+  await slots.take();
+  const order: string[] = [];
+  const wait = (group: string, name: string) =>
+    slots.take(group).then(() => order.push(name));
+  const waiting = [
+    wait("many", "m1"),
+    wait("many", "m2"),
+    wait("many", "m3"),
+    wait("one", "o1"),
+  ];
+  for (let i = 0; i < waiting.length; i++) slots.release();
+  await Promise.all(waiting);
+  expect(order).toEqual(["m1", "o1", "m2", "m3"]);
+  slots.release();
+  expect(slots.takeNow()).toBe(true);
+  expect(slots.takeNow()).toBe(false);
+});

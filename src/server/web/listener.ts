@@ -6,6 +6,7 @@ import { settings, type WebSettings } from "../../config/settings";
 import { ActionheroError, errorText } from "../../errors";
 import { admitConnection, listen, readCertificateFiles } from "../listen";
 import { watchHandOvers } from "../handOver";
+import { MAX_HEADERS } from "../requestTarget";
 import { WebResponse } from "./write";
 import type { WebServer } from "./webServer";
 import { destroyAfter } from "../drain";
@@ -76,8 +77,8 @@ function createListener(
   server.headersTimeout = config.headersTimeout;
   server.requestTimeout = config.requestTimeout;
   server.keepAliveTimeout = config.keepAliveTimeout;
-  // beyond its limit node drops headers silently, such as those of a proxy; `normalizeTarget` refuses such requests
-  server.maxHeadersCount = 0;
+  // node keeps no more than it is told, silently; `normalizeTarget` refuses requests that have one too many
+  server.maxHeadersCount = MAX_HEADERS + 1;
   return server;
 }
 

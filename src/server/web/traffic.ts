@@ -9,6 +9,7 @@ import { settings } from "../../config/settings";
 import { HttpError, toError } from "../../errors";
 import { endAfterResponses } from "../handOver";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
+import { Heads, HeadWatch } from "./heads";
 import { joinUnread } from "./chunks";
 import type { WebRequest } from "./webRequest";
 import { destroyAfter } from "../drain";
@@ -30,6 +31,8 @@ export interface Traffic {
   queue: Queue | undefined;
   /** Refused requests whose responses wait for earlier ones. */
   refusals: number;
+  /** The heads of its requests. */
+  readonly heads: Heads;
   /** Its requests wait before node creates their responses: see `RequestQueues.guard`. */
   isGuarded: boolean;
   /** The connection ends when the waiting requests have their responses. */
@@ -49,8 +52,15 @@ function countOf({ first, others, foreign }: Traffic): number {
 }
 
 /** Whether so much waits for a client that its next requests must wait, too. */
-function isBehind({ unread }: Traffic): boolean {
-  return unread !== undefined && unread.size > HIGH_WATER_BYTES;
+function isBehind(traffic: Traffic): boolean {
+  const { unread, heads } = traffic;
+  if (unread !== undefined && unread.size > HIGH_WATER_BYTES) return true;
+  return heads.size > HIGH_WATER_BYTES && hasPending(traffic);
+}
+
+/** Whether responses of a connection are not complete, or not read. */
+function hasPending(traffic: Traffic): boolean {
+  return countOf(traffic) > 0 || (traffic.behind?.size ?? 0) > 0;
 }
 
 /** Maximum requests of a connection in progress. */
@@ -97,6 +107,8 @@ interface RequestQueuesHost {
   onAbort(request: WebRequest): void;
   /** Called for a connection that is closed because too many requests wait, most of them its own. */
   onCut(socket: Socket): void;
+  /** Called for a connection that is closed because there is no room for the heads of its requests. */
+  onHeads(socket: Socket): void;
   /** Called for a client to disconnect: it is the slowest, and all together exceed `general.maxUnreadBytes`. */
   onUnread(socket: Socket, bytes: number): void;
 }
@@ -114,6 +126,7 @@ export class RequestQueues {
   private readonly ready = new Map<Traffic, Queue>();
   /** Callbacks that are to begin a waiting request each. */
   private planned = 0;
+  private readonly headWatch = new HeadWatch();
 
   constructor(private readonly host: RequestQueuesHost) {}
 
@@ -130,6 +143,7 @@ export class RequestQueues {
     parser!.onIncoming = (req, keepAlive) => {
       if (socket.destroyed) return STOP;
       if (req.method !== "GET") joinUnread(req);
+      if (!req.upgrade && !this.takeHead(traffic, req)) return STOP;
       const hasRoom = this.hasRoom(traffic);
       if (req.upgrade && traffic.queue) return endWithQueue(traffic, req);
       if (hasRoom || req.upgrade) return create.call(parser, req, keepAlive);
@@ -142,6 +156,7 @@ export class RequestQueues {
     const { socket } = req;
     if (socket.destroyed) return; // the rest of the chunk for which it was disconnected
     const traffic = knownTraffic(socket) ?? this.watch(socket);
+    if (!traffic.isGuarded && !this.takeHead(traffic, req)) return;
     if (traffic.isGuarded || this.hasRoom(traffic))
       this.start(req, res, traffic);
     else this.wait(traffic, () => this.start(req, res, traffic));
@@ -198,9 +213,20 @@ export class RequestQueues {
     });
   }
 
+  private takeHead(traffic: Traffic, req: IncomingMessage): boolean {
+    const isAlone = traffic.queue === undefined && !hasPending(traffic);
+    return traffic.heads.take(req, isAlone);
+  }
+
   private watch(socket: Socket): Traffic {
+    const heads = new Heads(socket, () => {
+      this.host.onHeads(socket);
+      socket.destroy();
+    });
+    this.headWatch.add(heads);
     const traffic: Traffic = {
       socket,
+      heads,
       first: undefined,
       others: undefined,
       latest: undefined,
@@ -223,6 +249,8 @@ export class RequestQueues {
     if (traffic.queue) this.close(traffic, traffic.queue);
     const { first, others = [], behind = [] } = traffic;
     traffic.unread?.release();
+    this.headWatch.delete(traffic.heads);
+    traffic.heads.release();
     const requests = first ? [first, ...others] : others;
     for (const request of requests) this.host.onAbort(request);
     for (const res of behind) closeQueued(res);
@@ -264,6 +292,7 @@ export class RequestQueues {
   ): void {
     // node has given the socket to an earlier response
     if (res.socket === null) this.countBehind(res, traffic);
+    traffic.heads.closeWith(req, res);
     this.host.begin(req, res, traffic);
   }
 

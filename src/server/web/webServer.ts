@@ -129,6 +129,12 @@ export class WebServer extends Server {
         socket,
         "disconnected a client that sent too many requests without waiting for responses",
       ),
+    onHeads: (socket) =>
+      logDisconnect(
+        this,
+        socket,
+        "disconnected a client: the headers of all requests take too much memory",
+      ),
     onUnread: (socket, bytes) => this.cutUnread(socket, bytes),
   });
   private drain?: Drain<Socket>;

@@ -9,6 +9,7 @@ import { beginMessage, isWorkTracked } from "../work";
 import { verbFailure, verbSuccess, type Request } from "./protocol";
 import type { Spark } from "./spark";
 import type { WebSocketServer } from "./webSocketServer";
+import { networkOf } from "../../utils/addresses";
 import { Slots } from "../../utils/promises";
 import { withFields } from "../../utils/objects";
 import { isUtf8 } from "node:buffer";
@@ -107,7 +108,7 @@ function sendFile(
   });
 }
 
-/** Files that are read at once, of all clients: the bytes, their text and the frame are in memory. */
+/** Files that are read at once: the bytes, their text and the frame are in memory. Addresses take turns. */
 const filesInMemory = new Slots(4);
 
 async function serveFile(
@@ -121,10 +122,10 @@ async function serveFile(
     await server.sendMessage(connection, { error });
     return;
   }
-  await filesInMemory.take();
+  const spark = connection.rawConnection as Spark;
+  await filesInMemory.take(networkOf(spark.clientAddress) ?? "");
   try {
-    const { isOpen } = connection.rawConnection as Spark;
-    if (isOpen) await server.processFile(connection);
+    if (spark.isOpen) await server.processFile(connection);
   } finally {
     // until then, it has been written and counts as output
     setImmediate(() => filesInMemory.release());

@@ -1,0 +1,125 @@
+/**
+ * The memory of the heads of requests, their targets and header lines, counted for `general.maxHeldBytes`: of those that wait
+ * or follow another one of their connection, of those with many lines, and of those that have not arrived completely.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { HEADER_LINE_BYTES, UNCOUNTED_HEADER_LINES } from "../estimates";
+import { ByteShare } from "../heldBytes";
+
+/** The interval at which heads that are incomplete are looked at, in ms. */
+const LOOK_MS = 250;
+
+/** Node gives up a head that is longer, in bytes, unless `web.serverOptions` has another `maxHeaderSize`. */
+const NODES_LIMIT_BYTES = 16_384;
+
+/** What node has read of a head beyond its first 32 lines; missing in other runtimes. */
+type HeadReader = Socket & { parser?: { _headers?: unknown[] } | null };
+
+const COUNTED = Symbol("counted");
+
+interface CountedRequest extends IncomingMessage {
+  [COUNTED]?: number;
+}
+
+/** The heads of one connection. */
+export class Heads {
+  /** Undefined until one is counted. */
+  private complete: ByteShare | undefined;
+  private incomplete: ByteShare | undefined;
+  private incompleteLines = 0;
+
+  /** @param onLimit disconnects the client */
+  constructor(
+    private readonly socket: Socket,
+    private readonly onLimit: () => void,
+  ) {}
+
+  /** How many bytes the heads of requests take that have no complete response. */
+  get size(): number {
+    return this.complete?.size ?? 0;
+  }
+
+  /**
+   * Count the head of a request, until `release` or `closeWith`.
+   * @param isAlone it is the only request of its connection
+   * @returns false if there is no room: the client is disconnected
+   */
+  take(req: IncomingMessage, isAlone: boolean): boolean {
+    if (isAlone && req.rawHeaders.length <= 2 * UNCOUNTED_HEADER_LINES)
+      return true;
+    const bytes = headBytes(req);
+    this.complete ??= this.share();
+    if (!this.complete.take(bytes)) {
+      this.onLimit();
+      return false;
+    }
+    (req as CountedRequest)[COUNTED] = bytes;
+    return true;
+  }
+
+  /** A counted head is given back when the response is closed. */
+  closeWith(req: IncomingMessage, res: ServerResponse): void {
+    const bytes = (req as CountedRequest)[COUNTED];
+    if (bytes !== undefined)
+      res.once("close", () => this.complete?.give(bytes));
+  }
+
+  /** Count what has arrived of the next head. */
+  look(): void {
+    const lines =
+      ((this.socket as HeadReader).parser?._headers?.length ?? 0) / 2;
+    if (lines === this.incompleteLines) return;
+    this.incompleteLines = lines;
+    this.incomplete ??= this.share();
+    this.incomplete.give(this.incomplete.size);
+    if (lines === 0) return;
+    const bytes = lines * HEADER_LINE_BYTES + NODES_LIMIT_BYTES;
+    if (!this.incomplete.take(bytes)) this.onLimit();
+  }
+
+  release(): void {
+    this.complete?.release();
+    this.incomplete?.release();
+  }
+
+  private share(): ByteShare {
+    const { socket } = this;
+    const share = new ByteShare({
+      clientAddress: socket.remoteAddress,
+      get bytesRead() {
+        return socket.bytesRead;
+      },
+    });
+    share.expectMore(this.onLimit);
+    return share;
+  }
+}
+
+function headBytes({ rawHeaders, url = "" }: IncomingMessage): number {
+  let bytes = (rawHeaders.length / 2) * HEADER_LINE_BYTES + url.length;
+  for (const text of rawHeaders) bytes += text.length;
+  return bytes;
+}
+
+/** Looks at the incomplete heads of all connections, while there are any. */
+export class HeadWatch {
+  private readonly watched = new Set<Heads>();
+  private timer: NodeJS.Timeout | undefined;
+
+  add(heads: Heads): void {
+    this.watched.add(heads);
+    this.timer ??= setInterval(() => this.look(), LOOK_MS).unref();
+  }
+
+  delete(heads: Heads): void {
+    this.watched.delete(heads);
+    if (this.watched.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private look(): void {
+    for (const heads of [...this.watched]) heads.look();
+  }
+}
