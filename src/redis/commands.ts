@@ -191,7 +191,9 @@ export function shareTimeouts(client: Redis): void {
   const send = client.sendCommand.bind(client);
   client.sendCommand = (command, stream) => {
     if (deadlines.isGivenUp(command)) return command.promise;
-    if (deadlines.refuses(command, stream)) {
+    // one that was sent before may take effect: it keeps its timeout
+    const isNew = command.setTimeout !== setTimeout;
+    if (isNew && deadlines.refuses(command, stream)) {
       command.reject(commandTimedOut());
       return command.promise;
     }

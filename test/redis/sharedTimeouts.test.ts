@@ -328,6 +328,24 @@ describe("what is kept", () => {
     end();
   });
 
+  test("a command that was sent before, and may take effect, is sent again and keeps its timeout", () => {
+    const { client, send } = connect();
+    const end = refuseWhileAway([client as unknown as Redis]);
+    lose(client);
+    const early = newCommand();
+    const inFlight = newCommand();
+    send(early);
+    jest.advanceTimersByTime(600);
+    send(inFlight);
+    jest.advanceTimersByTime(500);
+    expect(send(newCommand()).reject).toHaveBeenCalledTimes(1);
+    send(inFlight); // as ioredis does over the next connection
+    expect(inFlight.reject).not.toHaveBeenCalled();
+    jest.advanceTimersByTime(600);
+    expect(inFlight.reject).toHaveBeenCalledTimes(1);
+    end();
+  });
+
   test("a connection that is just lost refuses nothing, whatever failed before", () => {
     const { client, send } = connect();
     const end = refuseWhileAway([client as unknown as Redis]);
