@@ -67,8 +67,8 @@ export class Heads {
 
   /** Count what has arrived of the next head. */
   look(): void {
-    const lines =
-      ((this.socket as HeadReader).parser?._headers?.length ?? 0) / 2;
+    const { _headers: texts } = (this.socket as HeadReader).parser ?? {};
+    const lines = (texts?.length ?? 0) / 2;
     if (lines === this.incompleteLines) return;
     this.incompleteLines = lines;
     this.incomplete ??= this.share();
