@@ -135,10 +135,10 @@ export type Jsonified<T> =
 /** JSON has the members of plain objects and lists; the framework sends an Error as its text. */
 type JsonifiedObject<T extends object> = T extends Error
   ? string
-  : T extends ReadonlyMap<any, any> | ReadonlySet<any> | RegExp | ArrayBuffer
-    ? object
-    : T extends ArrayBufferView
-      ? Record<number, number>
+  : T extends ArrayBufferView // before ArrayBuffer, whose members TypeScript 5.4 finds in it
+    ? Record<number, number>
+    : T extends ReadonlyMap<any, any> | ReadonlySet<any> | RegExp | ArrayBuffer
+      ? object
       : { [Key in keyof T]: Jsonified<T[Key]> };
 
 /** What a project with a registry has, else what one without it has. */
