@@ -1,6 +1,10 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
-import { closeChat, createChatRoomApi, openChat } from "../src/chat/lifecycle";
+import {
+  closeChat,
+  createChatRoomApi,
+  openChat,
+} from "../src/chat/chatRoomApi";
 
 export class ChatRoomInitializer extends Initializer {
   constructor() {

@@ -15,8 +15,7 @@ import {
   type SafeParams,
   type TextParams,
 } from "../input/field";
-import { planOf } from "../input/schemaPlan";
-import { applySchema } from "../input/schemaParams";
+import { planOf, applySchema } from "../input/schemaPlan";
 import { isStandardSchema, type Inputs, type ParamsFrom } from "../input/types";
 import type { Overload } from "../overload/overload";
 import { isThenable, promiseOf } from "../utils/promises";
@@ -67,7 +66,7 @@ interface Call extends Readonly<CallOptions> {
   /** The params of the connection when the request arrived. */
   readonly sent: object;
   overload: Overload | undefined;
-  /** Those with the session of the client: another one after a restart within this process. */
+  /** The session store of this run; a restart in this process creates another. */
   sessions: (typeof api)["storedSessions"];
   /** The promise of the action does not reject. */
   isGuarded: boolean;
@@ -376,7 +375,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return call.sessions?.open(this.connection, this.params);
   }
 
-  /** The action does not run; some of those count for the rate limit. */
+  /** End an action that may not run. Unknown and blocked actions count for the rate limit. */
   private refuse(call: Call, status: ActionsStatus): Outcome {
     const counted = this.countRefused(status);
     if (!counted) return this.conclude(call, status);
@@ -687,7 +686,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return applyInputs(inputs, this.params, call);
   }
 
-  /** None if `this` is a project's proxy of the data. */
+  /** Undefined if `this` is a project's Proxy, which has no private fields. */
   private takeOwnParams(): object | undefined {
     if (!(#ownParams in this)) return undefined;
     const own = this.#ownParams;
@@ -706,7 +705,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return this.toProcess === true ? undefined : ActionsStatus.Complete;
   }
 
-  /** An error of a broken validator does not concern the params, and is not for clients. */
+  /** A validator that failed by a bug: its error is hidden from clients. */
   private throwMistake(): void {
     if (settings().errors.exposeMessages !== "intended") return;
     const mistake = (this.validatorErrors as unknown[]).find(isMistake);

@@ -13,7 +13,7 @@ import type { ActionProcessor } from "./actionProcessor";
 import { requestOf, callerOf } from "./caller";
 import { api, IN_LINE } from "../api";
 import { A, B, defineOperation, defineTimed } from "../redis/script";
-import { runAtomically } from "../redis/step";
+import { runAtomically } from "../redis/atomic";
 import { shutdownTimeLeft } from "../config/shutdown";
 
 /** Settings for the stored responses of an `idempotent` action. */

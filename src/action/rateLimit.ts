@@ -14,7 +14,7 @@ import { type DefinedMiddleware, defineMiddleware } from "./action";
 import type { Redis } from "ioredis";
 import { logFailure, noteWriteAccepted } from "../redis/outages";
 import { A, B, defineOperation } from "../redis/script";
-import { runAtomically } from "../redis/step";
+import { runAtomically } from "../redis/atomic";
 import { withTimeout } from "../utils/promises";
 
 /** The result of `by`; undefined or null selects the address. */

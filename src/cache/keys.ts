@@ -7,7 +7,7 @@ import { tracing } from "../tracing/tracer";
 import { id } from "../config/config";
 import { commandClient } from "../redis/clients";
 import { sleep } from "../utils/promises";
-import { releaseLock, takeLock } from "./steps";
+import { releaseLock, takeLock } from "./operations";
 
 /** `config.general.cachePrefix`, read at each use: it may change with a restart. */
 export function cachePrefix(): string {

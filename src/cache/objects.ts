@@ -27,10 +27,10 @@ import {
   writeObjects,
   type Write,
   writePlainly,
-} from "./steps";
+} from "./operations";
 import { isCluster } from "../redis/engine";
 import { defineTimed } from "../redis/script";
-import { runAtomically } from "../redis/step";
+import { runAtomically } from "../redis/atomic";
 
 export interface CacheOptions {
   /** Set a new expiry from now, in ms (default: the expiry is unchanged). */

@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { keyHolders } from "../redis/engine";
-import { slotGroups } from "../redis/step";
+import { slotGroups } from "../redis/atomic";
 import {
   cachePrefix,
   computingKey,
@@ -13,7 +13,7 @@ import {
   lockPrefix,
   client,
 } from "./keys";
-import { cancelComputing } from "./steps";
+import { cancelComputing } from "./operations";
 
 /** Keys per DEL; more would block redis for too long. */
 const DELETE_BATCH = 1000;

@@ -32,7 +32,7 @@ import {
   takeLock,
   writeComputed,
   type Write,
-} from "./steps";
+} from "./operations";
 
 const DEFAULT_WAIT_MS = 30_000;
 /** First and longest interval of polling for the value of another process, in ms. */

@@ -3,7 +3,7 @@ import type { Redis } from "ioredis";
 import { settings } from "../config/settings";
 import { commandClient } from "../redis/clients";
 import { defineTimed } from "../redis/script";
-import { runAtomically } from "../redis/step";
+import { runAtomically } from "../redis/atomic";
 
 /** One server process that shares this redis and channel. */
 export interface ClusterNode {

@@ -14,7 +14,7 @@ import { log } from "../log/log";
 import type { Session } from "../session/session";
 import { traceMiddleware, tracing } from "../tracing/tracer";
 import { isThenable, timerMs } from "../utils/promises";
-import { type ConnectionMiddleware, PLACE } from "./registry";
+import { type ConnectionMiddleware, POSITION } from "./registry";
 import { type VerbArgument, runVerb } from "./verbs";
 import { notifyDisconnect, call } from "./calls";
 import { setOwn } from "../utils/objects";
@@ -71,7 +71,7 @@ export class Connection {
   canChat: boolean;
   destroyed: boolean;
   /** Its place in `api.connections.table`. */
-  [PLACE]: number;
+  [POSITION]: number;
   // no fields of every connection: each would take a hundredth of an in-line action (bench/action.ts)
   /** Web: the methods that the routes of the path allow; only with `web.strictHttp`. */
   declare otherMethods?: string[];
@@ -115,7 +115,7 @@ export class Connection {
     this.totalActions = 0;
     this.canChat = data.canChat;
     this.destroyed = false;
-    this[PLACE] = -1;
+    this[POSITION] = -1;
 
     api.connections.table.add(this);
     if (callCreateMethods) {

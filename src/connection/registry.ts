@@ -130,11 +130,11 @@ function isJson(value: unknown): boolean {
 
 type Connections = { [id: string]: Connection };
 
-/** The index of a connection in the list of connections that were never looked up by id. */
-export const PLACE = Symbol("place");
+/** The position of a connection in `unindexed`. */
+export const POSITION = Symbol("position");
 
-/** Fewer places of connections that have left are not worth a new list. */
-const MIN_LEFT = 64;
+/** Fewer positions of removed connections are not worth a new list. */
+const MIN_REMOVED = 64;
 
 /**
  * Adding and removing a key per request costs more than matching its route: V8 internalizes the long id, and objects
@@ -144,29 +144,31 @@ const MIN_LEFT = 64;
  */
 export class ConnectionTable {
   private byId: Connections = {};
-  /** Undefined: it has left. */
-  private waiting: (Connection | undefined)[] = [];
-  /** The place of the first of the list. */
+  /** Connections that no code has looked up by id; undefined: removed. */
+  private unindexed: (Connection | undefined)[] = [];
+  /** The position of the first of the list. */
   private first = 0;
-  /** How many of the list have left. */
-  private left = 0;
+  /** How many of the list are removed. */
+  private removedCount = 0;
   private isShared = false;
 
   /** The object itself. */
   get all(): Connections {
     this.isShared = true;
-    return this.settle();
+    return this.indexAll();
   }
 
   set all(connections: Connections) {
     this.isShared = true;
-    this.waiting = [];
-    this.left = 0;
+    this.unindexed = [];
+    this.removedCount = 0;
     this.byId = connections;
   }
 
   get count(): number {
-    return this.waiting.length - this.left + Object.keys(this.byId).length;
+    return (
+      this.unindexed.length - this.removedCount + Object.keys(this.byId).length
+    );
   }
 
   add(connection: Connection): void {
@@ -174,66 +176,69 @@ export class ConnectionTable {
       this.byId[connection.id] = connection;
       return;
     }
-    connection[PLACE] = this.first + this.waiting.length;
-    this.waiting.push(connection);
+    connection[POSITION] = this.first + this.unindexed.length;
+    this.unindexed.push(connection);
   }
 
   remove(connection: Connection): void {
-    const index = connection[PLACE] - this.first;
-    if (this.waiting[index] === connection) return this.leave(index);
+    const index = connection[POSITION] - this.first;
+    if (this.unindexed[index] === connection) return this.leave(index);
     if (this.byId[connection.id] === connection)
       delete this.byId[connection.id];
   }
 
   find(id: string): Connection | undefined {
-    const byId = this.settle();
+    const byId = this.indexAll();
     return Object.hasOwn(byId, id) ? byId[id] : undefined;
   }
 
   /** All connections, for the framework itself, which does not hold the object. */
   list(): Connection[] {
-    return Object.values(this.settle());
+    return Object.values(this.indexAll());
   }
 
   private leave(index: number): void {
-    const { waiting } = this;
-    if (index === waiting.length - 1) waiting.pop();
+    const { unindexed } = this;
+    if (index === unindexed.length - 1) unindexed.pop();
     else {
-      waiting[index] = undefined;
-      this.left++;
+      unindexed[index] = undefined;
+      this.removedCount++;
     }
-    if (this.hasManyLeft()) this.dropBeginning();
-    if (this.hasManyLeft()) this.closeRanks();
+    if (this.isSparse()) this.dropBeginning();
+    if (this.isSparse()) this.compact();
   }
 
-  private hasManyLeft(): boolean {
-    return this.left > MIN_LEFT && this.left > this.waiting.length / 2;
+  private isSparse(): boolean {
+    return (
+      this.removedCount > MIN_REMOVED &&
+      this.removedCount > this.unindexed.length / 2
+    );
   }
 
   /** Most connections leave in the order in which they came: then all others keep their places. */
   private dropBeginning(): void {
-    const { waiting } = this;
+    const { unindexed } = this;
     let count = 0;
-    while (count < waiting.length && waiting[count] === undefined) count++;
-    this.waiting = waiting.slice(count);
+    while (count < unindexed.length && unindexed[count] === undefined) count++;
+    this.unindexed = unindexed.slice(count);
     this.first += count;
-    this.left -= count;
+    this.removedCount -= count;
   }
 
-  private closeRanks(): void {
-    this.waiting = this.waiting.filter((one) => one !== undefined);
-    this.left = 0;
-    this.waiting.forEach((connection, index) => {
-      connection![PLACE] = this.first + index;
+  private compact(): void {
+    this.unindexed = this.unindexed.filter((one) => one !== undefined);
+    this.removedCount = 0;
+    this.unindexed.forEach((connection, index) => {
+      connection![POSITION] = this.first + index;
     });
   }
 
-  private settle(): Connections {
-    const { byId, waiting } = this;
-    if (waiting.length === 0) return byId;
-    this.waiting = [];
-    this.left = 0;
-    for (const connection of waiting)
+  private indexAll(): Connections {
+    const { byId, unindexed } = this;
+    if (unindexed.length === 0) return byId;
+    this.unindexed = [];
+    this.removedCount = 0;
+    for (const connection of unindexed)
       if (connection) byId[connection.id] = connection;
     return byId;
   }

@@ -7,7 +7,7 @@ import { textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
 import { A, defineOperation } from "./script";
-import { runAtomically } from "./step";
+import { runAtomically } from "./atomic";
 import type { PubSubMessage } from "./lifecycle";
 import { parseObject } from "../utils/objects";
 

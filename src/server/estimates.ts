@@ -93,7 +93,10 @@ EXTRA_BYTES[OPEN_OBJECT] = EXTRA_BYTES[OPEN_LIST] = JSON_CONTAINER_BYTES;
 const MOST_BYTES = Uint16Array.from(EXTRA_BYTES);
 MOST_BYTES[COLON] = JSON_INDEX_BYTES;
 
-/** The names of a short document are not looked at, unless it may take this many times its length: that takes thrice as long. */
+/**
+ * The names of a short document are not looked at, unless it may take this many times its length: measuring them takes
+ * three times as long.
+ */
 const QUICK_LENGTH = 4096;
 const USUAL_RATIO = 32;
 
@@ -109,9 +112,9 @@ export function messageBytes(text: string): number {
 const DOCUMENT = /^\s*[{["]/;
 
 /**
- * How much memory a document takes at most when it is parsed, in bytes: sixty times its length if it is all `{"33":`. It
- * is one pass over the bytes, because clients choose how many signs there are, and a search for each would take ten times
- * as long.
+ * How much memory a document takes at most when it is parsed, in bytes: sixty times its length if it is all `{"33":`.
+ * It is one pass over the bytes, because clients choose the number of brackets and commas, and a search for each would
+ * take ten times as long.
  */
 export function documentBytes(document: Uint8Array): number {
   const { length } = document;

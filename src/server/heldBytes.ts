@@ -201,11 +201,11 @@ export const MEMORY_LIMIT_TEXT =
 /** The interval of log lines about refusals, in ms. */
 const LOG_PAUSE_MS = 10_000;
 
-/** Bytes of all shares. The memory is that of the process, and so is this. */
+/** The bytes held for all clients of this process: one instance, because they share one heap. */
 class HeldBytes {
   /** Of holders with more than `FREE_BYTES`. */
   large = 0;
-  /** Of all others. They have the same limit of their own: many of them fill the memory, too. */
+  /** The same for small holders, which have a separate limit of the same size. */
   small = 0;
   /** Holders of a body or message that the client has not sent completely. */
   private readonly slowLarge = new SlowClients(STALLED_SENDER_MS);
@@ -349,7 +349,10 @@ export class ByteShare implements SlowClient {
     return false;
   }
 
-  /** Whether there may be room for so many bytes when they have arrived: slow clients are not refused for an announcement. */
+  /**
+   * Whether there may be room for so many bytes when they have arrived: an announced Content-Length never disconnects
+   * other clients.
+   */
   mayTake(bytes: number): boolean {
     if (this.isReleased) return false;
     const wanted = this.held + bytes;

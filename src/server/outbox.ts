@@ -29,7 +29,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   protected abstract join(chunks: Chunk[], bytes: number): Chunk;
   /**
    * The maximum of waiting bytes; 0 for no limit.
-   * @param waiting how many do
+   * @param waiting the number of unsent bytes
    */
   protected abstract limit(waiting: number): number;
   /** How long a slow consumer may read nothing, in ms; 0 for no limit. */
@@ -95,7 +95,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
     this.queuedBytes = 0;
   }
 
-  /** Look whether the client is behind now: after a write that it does not know of. */
+  /** Re-check whether the client is a slow consumer, after a write that bypassed this outbox. */
   noteWrite(): void {
     if (this.bufferedBytes > FREE_BYTES) this.countUnread();
     if (!this.isBehind && this.unsentBytes > HIGH_WATER_BYTES)
@@ -133,8 +133,8 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   }
 
   /**
-   * Cut the client when it takes no byte for so many ms (0: no more). Node's timeout of a socket starts anew whenever it
-   * takes some.
+   * Disconnect the client after `timeoutMs` without progress; 0 disables this. Node restarts a socket's timeout on each
+   * write that the system accepts.
    */
   protected watchProgress(timeoutMs: number): void {
     const { socket } = this;
@@ -178,7 +178,7 @@ function flush(outbox: Outbox<string | Buffer>): void {
   outbox.flush();
 }
 
-// --- The output that waits until clients read it, of all together: it is in memory, and a client decides how long.
+// --- Unread output of all clients together. It stays in memory for as long as clients do not read.
 
 /** For log lines: why a client that exceeds no limit of its own is disconnected. */
 export const ALL_EXCEED = "those of all clients exceed general.maxUnreadBytes";
@@ -195,7 +195,7 @@ class UnreadBytes {
   /** @param before the counted bytes of this share. @returns its counted bytes from now on */
   set(share: UnreadShare, before: number, bytes: number): number {
     const limit = settings().general.maxUnreadBytes;
-    // a single response may exceed the limit, but must not cost all others their place
+    // a single response may exceed the limit, but must not disconnect all other clients
     const now = bytes > FREE_BYTES ? Math.min(bytes, limit / 2) : 0;
     this.total += now - before;
     if (now === 0) this.slow.delete(share);

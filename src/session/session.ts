@@ -4,7 +4,7 @@ import { openCookie, sealCookie } from "../cookie/cookies";
 import { HttpError } from "../errors";
 import { api } from "../api";
 import { A, ARG, B, C, D, defineOperation, defineTimed } from "../redis/script";
-import { runAtomically } from "../redis/step";
+import { runAtomically } from "../redis/atomic";
 
 /**
  * The values that a project keeps in sessions, by name. Declare them:

@@ -2,8 +2,7 @@
 import { api, resolveApiMethod } from "../api";
 import { ActionheroError, toError } from "../errors";
 import { type InputErrors, isMissing, NO_TEXT } from "../input/field";
-import { planOf } from "../input/schemaPlan";
-import { applySchema } from "../input/schemaParams";
+import { planOf, applySchema } from "../input/schemaPlan";
 import {
   isStandardSchema,
   type StandardSchema,

@@ -18,11 +18,11 @@ import {
   takeLock,
   writeComputed,
   writeObjects,
-} from "../../src/cache/steps";
+} from "../../src/cache/operations";
 import * as register from "../../src/cluster/register";
 import { publishText } from "../../src/redis/pubsub";
 import { isCluster, keyHolders } from "../../src/redis/engine";
-import { shareSlot } from "../../src/redis/step";
+import { shareSlot } from "../../src/redis/atomic";
 import { describeOnRedis, RedisServer } from "../support/redisServer";
 import { RedisCluster } from "../support/redisCluster";
 

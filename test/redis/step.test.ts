@@ -7,7 +7,7 @@ import {
   releaseLock,
   takeLock,
   writeObjects,
-} from "../../src/cache/steps";
+} from "../../src/cache/operations";
 import { shareTimeouts } from "../../src/redis/commands";
 import { publishText } from "../../src/redis/pubsub";
 import { describeOnRedis, RedisServer } from "../support/redisServer";

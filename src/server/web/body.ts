@@ -54,7 +54,7 @@ interface Limit {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** Awaiting it defers work until node has passed on what the chunk with the headers contains of the body. */
+/** Awaiting it lets node deliver the body bytes that arrived with the headers. */
 const PARSED = Promise.resolve();
 
 /** Whether there is a body that v29 would parse. */

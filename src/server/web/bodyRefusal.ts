@@ -143,7 +143,7 @@ export class BodyError extends HttpError {
     );
   }
 
-  /** Names with brackets that create far more than they say. */
+  /** Names with brackets that would create objects far larger than the query. */
   static inflatedNames(limit: number): BodyError {
     return new BodyError(
       400,

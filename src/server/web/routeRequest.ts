@@ -1,4 +1,4 @@
-/** Selects the handler of a request: an action, a file, or the server itself. */
+/** Selects the handler of a request: an action, a file, or the server itself; and traces it. */
 import * as path from "node:path";
 import { checkFile, countBeforeBody } from "../../action/rateLimit";
 import type { ActionProcessor } from "../../action/actionProcessor";
@@ -15,7 +15,13 @@ import {
   requestMethods,
 } from "../../route/registry";
 import type { RouteType } from "../../route/tables";
-import { tracing } from "../../tracing/tracer";
+import {
+  tracing,
+  shortText,
+  type Tracer,
+  knownMethod,
+  OTHER_METHOD,
+} from "../../tracing/tracer";
 import { type Server, startAction } from "../server";
 import { hasBody, type ParsedBody, readBody } from "./body";
 import { RequestAborted, leaveBody } from "./bodyRefusal";
@@ -33,11 +39,15 @@ import {
   fillFromBody,
   fillFromQuery,
 } from "./params";
-import type { RequestTarget } from "../requestTarget";
-import { traceRoute } from "./traceRequest";
+import { type RequestTarget, splitUrl } from "../requestTarget";
 import type { UploadDisk } from "./uploadDisk";
 import type { WebRequest } from "./webRequest";
 import { type Cors, currentCors, isForgedRequest } from "../cors";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { context } from "../../context/context";
+import type { SpanAttributes } from "../../tracing/types";
+import { clientAddressOf, hostOf, isTrustedPeer, schemeOf } from "../proxies";
+import { plainAddress } from "../../utils/addresses";
 
 type ConnectionParams = Connection["params"];
 
@@ -462,4 +472,87 @@ function addPermissions(
 function refuseForged({ req }: WebRequest): void {
   if (isForgedRequest(req))
     throw new HttpError(403, "requests of other sites are not allowed");
+}
+
+// --- The spans of HTTP requests.
+
+/** Longest path in an attribute, in characters. */
+const MAX_PATH = 1024;
+
+/** Handle a request with a span around it, which ends with the response. */
+export function traceRequest(
+  tracer: Tracer,
+  req: IncomingMessage,
+  res: ServerResponse,
+  handle: () => void,
+): void {
+  const { method = "", headers, socket } = req;
+  const known = knownMethod(method);
+  const isTrusted = isTrustedPeer(socket.remoteAddress);
+  const opened = tracer.open({
+    name: nameOf(known),
+    kind: "server",
+    attributes: requestAttributes(req, known),
+    // clients could join their requests to the traces of others
+    remote: isTrusted ? headers.traceparent : undefined,
+    state: isTrusted ? String(headers.tracestate ?? "") : undefined,
+  });
+  res.once("close", () => {
+    const { statusCode, headersSent } = res;
+    if (headersSent)
+      opened.span.setAttribute("http.response.status_code", statusCode);
+    // a client that left before its response has no status
+    if (!headersSent) tracer.failAs("client_left", opened.span);
+    else if (statusCode >= 500) tracer.failAs(String(statusCode), opened.span);
+    opened.end();
+  });
+  tracer.withSpan(opened, handle);
+}
+
+/** The route of a request is found. */
+function traceRoute(
+  tracer: Tracer,
+  { params, matchedRoute }: Connection,
+  { method, target, config }: WebRequest,
+): void {
+  const { path: pattern } = (matchedRoute ?? {}) as Partial<RouteType>;
+  const action: unknown = params.action;
+  const isKnown =
+    typeof action === "string" && Object.hasOwn(api.actions.actions, action);
+  const below = pattern ?? (isKnown ? `/${action}` : undefined);
+  if (below === undefined) return;
+  const prefix = `/${config.urlPathForActions ?? ""}`;
+  const { pathname } = target;
+  const isPrefixed = pathname === prefix || pathname.startsWith(`${prefix}/`);
+  const route = isPrefixed && prefix !== "/" ? `${prefix}${below}` : below;
+  const name = `${nameOf(knownMethod(method))} ${route}`;
+  tracer.entry()?.describe(name, { "http.route": route });
+}
+
+function nameOf(method: string): string {
+  return method === OTHER_METHOD ? "HTTP" : method;
+}
+
+function requestAttributes(
+  req: IncomingMessage,
+  known: string,
+): SpanAttributes {
+  const { method = "", url = "/", headers, socket, httpVersion } = req;
+  const [, address, port] = /^(.*?)(?::(\d+))?$/.exec(hostOf(req) ?? "") ?? [];
+  return {
+    "http.request.method": known,
+    "http.request.method_original":
+      known === OTHER_METHOD ? shortText(method) : undefined,
+    // without the query, which may hold secrets
+    "url.path": splitUrl(url).pathname.slice(0, MAX_PATH),
+    "url.scheme": schemeOf(req),
+    "server.address": address ? shortText(address) : undefined,
+    "server.port": port === undefined ? undefined : Number(port),
+    "client.address": shortText(plainAddress(clientAddressOf(req).ip)),
+    "network.peer.address": socket.remoteAddress,
+    "network.protocol.version": httpVersion,
+    "user_agent.original": headers["user-agent"]?.slice(0, 256),
+    "actionhero.transport": "web",
+    "actionhero.request.id": context()?.id,
+  };
 }

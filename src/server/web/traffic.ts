@@ -118,7 +118,7 @@ export class RequestQueues {
   private last: Traffic | undefined;
   /** Requests of the last connection in a row. */
   private inRow = 0;
-  /** Requests of all connections that follow another one of theirs. */
+  /** The number of pipelined requests of all connections in this turn. */
   private pipelined = 0;
   /** Requests in all queues that have not been begun. */
   private waiting = 0;
@@ -132,7 +132,7 @@ export class RequestQueues {
 
   /**
    * Let the requests of a new connection wait before their responses are created, which take the most memory. Node's
-   * parser emits all requests of a chunk in a row; of a connection that is disconnected meanwhile, it would go on.
+   * parser emits all requests of a chunk in a row, and continues even if the connection is destroyed in between.
    */
   guard(socket: Socket): void {
     const { parser } = socket as { parser?: RequestParser | null };

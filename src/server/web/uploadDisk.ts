@@ -88,7 +88,7 @@ export class UploadDisk {
   }
 
   /**
-   * Write when a slot is free. Writes hold slots, uploads do not: a slow client occupies none.
+   * Write when a slot is free. A slot is held during a write, not during the upload, so slow clients occupy none.
    * @throws BodyError 503 when the system has no room, or the error of the disk
    */
   async write(work: () => Promise<void>): Promise<void> {

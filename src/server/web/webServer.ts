@@ -51,7 +51,12 @@ import {
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
 import { RequestAborted, respondWithoutBody } from "./bodyRefusal";
-import { addCorsHeaders, isForAction, routeRequest } from "./routeRequest";
+import {
+  addCorsHeaders,
+  isForAction,
+  routeRequest,
+  traceRequest,
+} from "./routeRequest";
 import {
   respondPlainly,
   respondRefused,
@@ -73,7 +78,6 @@ import {
 } from "./listener";
 import { textParamsOf } from "./params";
 import { type Outcome, renderBody } from "./respond";
-import { traceRequest } from "./traceRequest";
 import {
   RequestQueues,
   judgePipelining,
@@ -190,7 +194,10 @@ export class WebServer extends Server {
     this.log(`HTTPS, too, @ ${second.bindIP}:${second.port}`, "notice");
   }
 
-  /** Clients are informed of a shutdown by their next response; requests before it are served. */
+  /**
+   * Never: while the server stops, requests are served and the last response of each connection has `Connection:
+   * close`.
+   */
   override refusesActions(): boolean {
     return false;
   }
@@ -433,8 +440,7 @@ export class WebServer extends Server {
   }
 
   /**
-   * The action failed after it started its own response: abort, so that the client does not take a part for the
-   * whole, or wait for the rest.
+   * The action failed after it started its own response: abort, so that the client detects the truncated response.
    */
   private cutHalf(request: WebRequest): void {
     const { res } = request;
@@ -659,7 +665,7 @@ function redirectToAllowedHost(
   const allowed = config.allowedRequestHosts;
   if (isAllowedHost(req, allowed)) return false;
 
-  // whatever does not begin with a slash would continue the name of the host
+  // a path without a leading slash would be appended to the host name
   const path = req.url === "*" ? "/" : req.url;
   const location = `${originOfHost(allowed[0]!, schemeOf(req))}${path}`;
   setPolicyHeaders(req, res, config.nosniff);

@@ -167,9 +167,9 @@ export function writeHead(
 }
 
 /**
- * Head and body leave in one packet: written and flushed before the end, node has nothing left to send then.
- * `end(body)` alone would make it a `writev` of two pieces, which costs a tenth of the whole request (bench/http.ts). The
- * socket is corked here, since `write` would do so until the next tick.
+ * Write head and body together, before end(): node then sends one packet. `end(body)` alone would make it a `writev` of
+ * two pieces, which costs a tenth of the whole request (bench/http.ts). The socket is corked here, since `write` would
+ * do so until the next tick.
  */
 function endWith(
   res: ServerResponse,

@@ -150,7 +150,7 @@ function queueVerb(
   if (isQuit(request.event)) spark.isQuitting = true;
   return spark.verbs.add(async () => {
     try {
-      // for a client that is gone, a room would be looked for on all nodes
+      // a destroyed connection is not in the local table, so the verb would call all nodes
       if (!connection.destroyed) await replyToVerb(client, request, messageId);
     } catch (error) {
       fail(server, connection, messageId, error);

@@ -169,7 +169,7 @@ export class Spark extends EventEmitter implements Holder {
   readonly isCompressed: boolean;
   private ownId: string | undefined = undefined;
   private readonly outbox: FrameOutbox;
-  /** Messages that arrived before the connection was ready, or after the turn of this client; undefined if there are none. */
+  /** Queued messages: the connection is not ready, or the client has used up its turn. Undefined when empty. */
   private waiting: [text: string, bytes: number][] | undefined = undefined;
   /** The connection is not ready yet. */
   private isConnecting = false;
@@ -186,7 +186,7 @@ export class Spark extends EventEmitter implements Holder {
   isQuitting = false;
   private isPaused = false;
   private readonly rate = new RateWindow();
-  /** Pending while it has sent more messages than it may in a second: the others are read after it. */
+  /** Set while the client is over its rate limit; reading resumes when it fires. */
   private slowedDown: NodeJS.Timeout | undefined = undefined;
 
   constructor(
@@ -353,7 +353,7 @@ export class Spark extends EventEmitter implements Holder {
     if (this.isConnecting) return;
     const { waiting = [] } = this;
     let next = 0;
-    while (next < waiting.length && this.mayGoOn())
+    while (next < waiting.length && this.mayHandleNext())
       this.work(...waiting[next++]!);
     if (next < waiting.length) {
       waiting.splice(0, next);
@@ -423,9 +423,9 @@ export class Spark extends EventEmitter implements Holder {
   receive(data: Buffer, isBinary: boolean): void {
     this.forgetUnfinished();
     if (!this.isOpen || this.isQuitting) return;
-    if (isBinary) return void this.hasTime();
+    if (isBinary) return void this.countFrame();
     const text = data.toString();
-    const isNow = !this.isConnecting && !this.waiting && this.mayGoOn();
+    const isNow = !this.isConnecting && !this.waiting && this.mayHandleNext();
     const bytes = this.bytesToCount(text, isNow);
     if (bytes > 0 && !this.share.take(bytes)) return this.onOverload(text);
     if (isNow) return this.work(text, bytes);
@@ -433,13 +433,15 @@ export class Spark extends EventEmitter implements Holder {
     (this.waiting ??= []).push([text, bytes]);
   }
 
-  /** The memory limit is reached. A client whose messages wait would get a refusal for each of them. */
+  /**
+   * The memory limit is reached. A client with queued messages is disconnected: it would get one refusal per message.
+   */
   private onOverload(text: string): void {
     if (!this.waiting) this.owner.onOverload(this, text);
     else this.cut({ code: CloseCode.TryAgainLater, reason: MEMORY_LIMIT_TEXT });
   }
 
-  /** 0 for a small message that does not wait, unless many requests do. */
+  /** How many bytes to count; 0 for a small message that runs at once while few requests are pending. */
   private bytesToCount(text: string, isNow: boolean): number {
     const size = messageBytes(text);
     const isCounted =
@@ -448,7 +450,7 @@ export class Spark extends EventEmitter implements Holder {
   }
 
   receiveControl(): void {
-    this.hasTime();
+    this.countFrame();
   }
 
   /** The unfinished message is complete, or was abandoned. */
@@ -480,12 +482,12 @@ export class Spark extends EventEmitter implements Holder {
   }
 
   /** Whether the next message may be handled now; otherwise `onTurn` is called later. */
-  private mayGoOn(): boolean {
-    return this.turn.mayGoOn() && this.hasTime();
+  private mayHandleNext(): boolean {
+    return this.turn.mayGoOn() && this.countFrame();
   }
 
   /** Count a frame. Beyond the limit per second, nothing more is read from the client until the second is over. */
-  private hasTime(): boolean {
+  private countFrame(): boolean {
     if (this.readyState === WebSocket.CLOSED) return true; // what it has sent is little
     const ms = this.rate.take(this.owner.maxMessagesPerSecond);
     if (ms === 0) return true;

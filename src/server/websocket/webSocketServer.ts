@@ -74,7 +74,7 @@ export class WebSocketServer extends Server {
   /** Settles when the last client is gone. */
   private stopping: Promise<void> | undefined;
   private drain: Drain<Spark> | undefined;
-  /** Clients that want to go, and what is to be called when some work for one is done. */
+  /** Clients that sent `quit`; the function re-checks whether their replies are sent. */
   private readonly quitting = new Map<Spark, () => void>();
 
   constructor() {
@@ -246,7 +246,7 @@ export class WebSocketServer extends Server {
     return (rawConnection as Spark).bufferedBytes;
   }
 
-  /** The source of the library that browsers speak the wire format with. */
+  /** The source of the browser library, which implements the wire format. */
   library(): string {
     return browserLibrary();
   }
@@ -261,7 +261,7 @@ export class WebSocketServer extends Server {
     return renderClient(this.library(), this.clientScript);
   }
 
-  /** Write that script below the first public folder; one that cannot be written is no reason not to start. */
+  /** Write that script below the first public folder; a write error is logged, and the server starts anyway. */
   async writeClientJS(): Promise<void> {
     const { clientJsPath, clientJsName } = settings().websocket;
     const folder = settings().general.paths.public?.[0];
@@ -344,7 +344,7 @@ export class WebSocketServer extends Server {
     connection: Connection,
     error: unknown,
   ): Promise<never> {
-    // before the goodbye, which would be for good: whatever is wrong may be over soon
+    // before goodbye(), which tells the client not to reconnect; the error may be temporary
     (connection.rawConnection as Spark).refuse(refusalOf(error));
     return super.refuseConnection(connection, error);
   }
@@ -361,12 +361,12 @@ export class WebSocketServer extends Server {
         return this.sendMessage(connection, reply, messageId);
       })
       .then(() => this.afterWork(spark))
-      .catch(() => undefined); // the serializer of errors is broken, and says so in its own line
+      .catch(() => undefined); // the error serializer threw, which is logged where it is called
   }
 
   /**
    * Send the reply of an action as text, without a copy of it or a promise.
-   * @returns false if it needs more than that, or a project has wrapped what would send it
+   * @returns false if the reply needs serializing, or the project has replaced sendMessage or write
    */
   private sendPlainly(
     spark: Spark,
@@ -404,7 +404,7 @@ function hasPendingReplies({ connection, unsentFiles }: Spark): boolean {
   return unsentFiles > 0 || (connection?.pendingActions ?? 0) > 0;
 }
 
-/** @throws ActionheroError AH_CONFIG for options that ask for something that is not there */
+/** @throws ActionheroError AH_CONFIG for unsupported options of Primus */
 function checkConfig(): void {
   const { bind } = settings().websocket;
   const server = (config.websocket?.server ?? {}) as PrimusOptions;

@@ -2,7 +2,7 @@
 import type { Redis } from "ioredis";
 import { isCluster } from "../redis/engine";
 import { A, B, defineOperation, defineTimed } from "../redis/script";
-import { runAtomically, slotGroups } from "../redis/step";
+import { runAtomically, slotGroups } from "../redis/atomic";
 
 /** One object to write. */
 export interface Write {

@@ -58,14 +58,14 @@ export function createChatRoomApi(): ChatRoomApi {
 export async function openChat(): Promise<void> {
   api.redis.subscriptionHandlers.chat = (message: ChatPubSubMessage) =>
     api.chatRoom.incomingMessage(message);
-  await openPresence();
+  await startReconciling();
 }
 
 /** End the remaining memberships, which no server has ended. */
 export async function closeChat(): Promise<void> {
   const { index } = api.chatRoom;
   forgetRoomChannels();
-  closePresence();
+  stopReconciling();
   const left = new Map<string, string[]>();
   for (const room of [...index.rooms]) {
     const members = [...index.membersOf(room)];
@@ -106,14 +106,14 @@ async function erase(left: ReadonlyMap<string, string[]>): Promise<void> {
 const knownRuns = new WeakMap<Redis, string>();
 
 /** Reconcile now, and whenever redis is back. */
-async function openPresence(): Promise<void> {
+async function startReconciling(): Promise<void> {
   await unlessFull("create the chat rooms", () =>
     api.chatRoom.restoreMembers(),
   );
   client().on("ready", onRedisReady);
 }
 
-function closePresence(): void {
+function stopReconciling(): void {
   client().off("ready", onRedisReady);
 }
 
