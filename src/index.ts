@@ -110,7 +110,7 @@ export {
 } from "./errors";
 export { file, type FileInput, type FileOptions } from "./input/file";
 export { UploadedFile } from "./input/file";
-export { withFiles } from "./input/schemaPlan";
+export { withFiles } from "./input/schemaParams";
 export { tableOf as inputTable } from "./input/schemaPlan";
 export type {
   SchemaInput,

@@ -15,7 +15,8 @@ import {
   type SafeParams,
   type TextParams,
 } from "../input/field";
-import { planOf, applySchema } from "../input/schemaPlan";
+import { planOf } from "../input/schemaPlan";
+import { applySchema } from "../input/schemaParams";
 import { isStandardSchema, type Inputs, type ParamsFrom } from "../input/types";
 import type { Overload } from "../overload/overload";
 import { isThenable, promiseOf } from "../utils/promises";

@@ -1,11 +1,6 @@
 /** The inputs of an action or a task as flags of the command line: `--id=5 --tags a --tags b --address.city=Berlin --urgent`. */
-import {
-  coerceArguments,
-  planOf,
-  shapeOf,
-  shownJson,
-  tableOf,
-} from "../input/schemaPlan";
+import { coerceArguments } from "../input/schemaParams";
+import { planOf, shapeOf, shownJson, tableOf } from "../input/schemaPlan";
 import {
   isStandardSchema,
   type JsonSchema,

@@ -2,7 +2,8 @@
 import { api, resolveApiMethod } from "../api";
 import { ActionheroError, toError } from "../errors";
 import { type InputErrors, isMissing, NO_TEXT } from "../input/field";
-import { planOf, applySchema } from "../input/schemaPlan";
+import { planOf } from "../input/schemaPlan";
+import { applySchema } from "../input/schemaParams";
 import {
   isStandardSchema,
   type StandardSchema,

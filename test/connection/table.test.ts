@@ -60,7 +60,7 @@ test("connections that pass leave nothing behind", () => {
   }
   expect(table.count).toBe(1);
   expect(
-    (table as unknown as { waiting: unknown[] }).waiting.length,
+    (table as unknown as { unindexed: unknown[] }).unindexed.length,
   ).toBeLessThan(200);
   expect(table.list()).toEqual([stays]);
 });

@@ -11,12 +11,8 @@ import {
   type TextParams,
 } from "../../src/input/field";
 import { problemsOf, type StandardSchema } from "../../src/input/types";
-import {
-  applySchema,
-  planOf,
-  prepareInputs,
-  tableOf,
-} from "../../src/input/schemaPlan";
+import { applySchema } from "../../src/input/schemaParams";
+import { planOf, prepareInputs, tableOf } from "../../src/input/schemaPlan";
 
 const ALL_TEXT = { has: () => true };
 
@@ -445,7 +441,7 @@ test("a schema of arktype, which is an ES module, is coerced and checked", () =>
     import { createRequire } from "node:module";
     const require = createRequire(${JSON.stringify(path.join(root, "package.json"))});
     require("tsx/cjs");
-    const { applySchema } = require("./src/input/schemaPlan.ts");
+    const { applySchema } = require("./src/input/schemaParams.ts");
     const { planOf } = require("./src/input/schemaPlan.ts");
     const plan = planOf(type({ id: "number.integer", "tags?": "string[]", "deep?": { "kind?": "string" } }));
     const check = (params) => {
