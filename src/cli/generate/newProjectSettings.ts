@@ -83,9 +83,15 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
   {
     setting: "actions/createChatRoom.ts",
     v29: "any method, any name",
-    newProject: "POST only, a name of at most 256 bytes",
-    reason: "a link must not create rooms, and long names must not fill redis",
+    newProject: "POST only, a name of at most 256 bytes, 60 an hour",
+    reason:
+      "a link must not create rooms, long names must not fill redis, and one address must not use up `general.maxChatRooms`",
     edits: [
+      {
+        file: "actions/createChatRoom.ts",
+        find: "Action, chatRoom,",
+        replace: "Action, action, chatRoom, rateLimit,",
+      },
       {
         file: "actions/createChatRoom.ts",
         find: `export class CreateChatRoom extends Action {
@@ -103,8 +109,17 @@ function checkName(name: unknown) {
   return true;
 }
 
+/** Of one address: rooms stay until they are destroyed. */
+const limit = rateLimit({
+  name: "createChatRoom",
+  requests: 60,
+  perMs: 60 * 60 * 1000,
+});
+action.addMiddleware(limit);
+
 export class CreateChatRoom extends Action {
   readonly httpMethods = ["post"];
+  override middleware = [limit.name];
   override inputs = {
     name: { required: true as const, validator: checkName },
   };

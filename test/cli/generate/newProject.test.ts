@@ -61,6 +61,16 @@ describe("in development", () => {
         "name must be a text",
       ]);
     });
+
+    test("runs 60 times an hour for one address", async () => {
+      const statuses: number[] = [];
+      while (statuses.length < 61) {
+        const body = post({ name: "again" });
+        statuses.push((await ask(port, "/api/createChatRoom", body)).status);
+      }
+      expect(statuses.at(-1)).toBe(429);
+      expect(statuses[0]).toBe(200);
+    });
   });
 });
 
