@@ -32,10 +32,8 @@ import {
   type ErrorLogLine,
   listErrors,
   reportAction,
-  traceAction,
-  traceName,
-  traceOutcome,
 } from "./report";
+import { traceAction, traceName, traceOutcome } from "./spans";
 import { latestVersion } from "./registry";
 import { globalSafeParams } from "./safeParams";
 import { ActionsStatus, errorForStatus } from "./status";

@@ -1,5 +1,5 @@
-/** What is reported of an action: its log line, its error, the list of invalid params, and its spans. */
-import { api, IN_LINE } from "../api";
+/** What is reported of an action: its log line, its error, and the list of invalid params. */
+import { api } from "../api";
 import type { ErrorFormatter } from "../config/types";
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
@@ -30,7 +30,6 @@ import type { Action } from "./action";
 import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
 import { ActionsStatus, errorForStatus, usualStatus } from "./status";
-import type { Tracer } from "../tracing/tracer";
 
 /** What `config.errors.serializers.actionProcessor` returns. */
 export type ErrorLogLine = ReturnType<ErrorFormatter>;
@@ -327,51 +326,4 @@ function textOf(worded: unknown): string {
   if (detail !== undefined) return detail;
   const { message } = (worded ?? {}) as { message?: unknown };
   return typeof message === "string" ? message : String(worded);
-}
-
-// --- The spans of actions.
-
-/** The transport whose spans are named by routes and have the status of the response. */
-const WEB = "web";
-
-/** Run an action with a span around it. */
-export function traceAction<T>(
-  tracer: Tracer,
-  { connection }: ActionProcessor,
-  run: () => T,
-): T {
-  const attributes = { "actionhero.transport": connection.type };
-  return tracer.run({ name: "action", attributes }, run);
-}
-
-/** The action is found: from here on its spans have its name. */
-export function traceName(
-  tracer: Tracer,
-  { connection, action, actionTemplate }: ActionProcessor,
-): void {
-  tracer.describe(`action ${action}`, {
-    "actionhero.action.name": action!,
-    "actionhero.action.version": `${(actionTemplate as Action).version ?? ""}`,
-  });
-  if (connection.type === WEB || connection.type === IN_LINE) return;
-  const method = `action/${action}`;
-  tracer.entry()?.describe(method, { "rpc.method": method });
-}
-
-/** The action has ended. */
-export function traceOutcome(
-  tracer: Tracer,
-  { connection, actionStatus }: ActionProcessor,
-  error: unknown,
-): void {
-  const status = ActionsStatus[actionStatus!];
-  tracer.set({ "actionhero.action.status": status });
-  if (actionStatus === ActionsStatus.Complete) return;
-  const isOfServer =
-    actionStatus === ActionsStatus.GenericError ||
-    actionStatus === ActionsStatus.TimedOut;
-  if (!isOfServer) return tracer.set({ "error.type": status });
-  tracer.fail(error);
-  if (connection.type === WEB || connection.type === IN_LINE) return;
-  tracer.failEntry(error);
 }
