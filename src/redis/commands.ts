@@ -257,10 +257,14 @@ class Deadlines {
     if (stream === undefined || stream !== this.pipeline) {
       this.pipeline = stream;
       this.sentAt = performance.now();
-      this.isRefused =
-        this.server?.isSuspect === true && this.server.isAway(this);
+      this.isRefused = this.isServerAway();
     }
     return this.isRefused && (stream !== undefined || !PROBES.has(name));
+  }
+
+  /** Whether new commands are refused. */
+  isServerAway(): boolean {
+    return this.server?.isSuspect === true && this.server.isAway(this);
   }
 
   /** Whether the server has not responded on this connection for the timeout of a command. */
@@ -415,6 +419,11 @@ class WatchedServer {
   end(): void {
     for (const connection of this.connections) connection.watch(undefined);
   }
+}
+
+/** Whether the commands of a connection are refused at the moment, except for those that probe. */
+export function isRefusing(client: Redis): boolean {
+  return deadlinesOf.get(client)?.isServerAway() ?? false;
 }
 
 /**

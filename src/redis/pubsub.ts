@@ -6,6 +6,7 @@ import { ActionheroError, toError } from "../errors";
 import { textForLogging } from "../log/filters";
 import { log, willLog } from "../log/log";
 import { isThenable } from "../utils/promises";
+import { commandTimedOut, isRefusing } from "./commands";
 import { A, defineOperation } from "./script";
 import { runAtomically } from "./atomic";
 import type { PubSubMessage } from "./lifecycle";
@@ -24,9 +25,14 @@ export async function openSubscription(): Promise<void> {
   status.subscribed = true;
 }
 
-/** Wait until published messages reach this node: at once, unless its subscriber was disconnected. */
+/**
+ * Wait until published messages reach this node: at once, unless its subscriber was disconnected.
+ * @throws the error of redis; AH_REDIS_TIMEOUT when it does not return in time, at once while it is known to be away
+ */
 export async function untilSubscribed(): Promise<void> {
-  await subscriptions?.confirmed();
+  if (!subscriptions || subscriptions.isConfirmed) return;
+  if (isRefusing(api.redis.clients.subscriber)) throw commandTimedOut();
+  await subscriptions.confirmed();
 }
 
 /**
@@ -140,7 +146,7 @@ class Subscriptions {
   /** All subscriptions that redis has confirmed, by kind. */
   private readonly wanted = new Map<Kind, Set<string>>();
   /** Whether it has confirmed all of it over the present connection. */
-  private isConfirmed = true;
+  isConfirmed = true;
   private renewing: Promise<void> | undefined = undefined;
   private timer: NodeJS.Timeout | undefined = undefined;
   private isEnded = false;

@@ -17,6 +17,7 @@ import {
   chatRoom,
   config,
   HttpError,
+  redis,
 } from "../../src/index";
 import { until } from "../support/until";
 import { restoreConfig } from "../support/withConfig";
@@ -150,6 +151,26 @@ describeOnRedis("while redis is away", () => {
       server.resume();
       await until(() => tasks.ping());
     }
+  }, 60_000);
+
+  test("a message waits once for a subscriber that is away", async () => {
+    const { client, subscriber } = api.redis.clients;
+    await until(() => client.ping().catch(() => undefined));
+    server.pause();
+    subscriber.disconnect(true);
+    const publish = () => redis.publish({ messageType: "any" });
+    await expect(publish()).rejects.toThrow();
+    await until(async () => {
+      let isOver = false;
+      const published = publish().catch(() => (isOver = true));
+      for (let turn = 0; turn < 5; turn++)
+        await new Promise((resolve) => setImmediate(resolve));
+      const wasOver = isOver;
+      await published;
+      return wasOver;
+    });
+    server.resume();
+    await until(() => publish().catch(() => undefined));
   }, 60_000);
 
   test("websockets and TCP connections get the same text", async () => {
