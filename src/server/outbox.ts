@@ -7,6 +7,7 @@ import {
   type SlowClient,
 } from "./heldBytes";
 import { settings } from "../config/settings";
+import { endOutput, noteOutput } from "./turn";
 
 /** While more bytes than this wait for a client, its next requests are not read. */
 export const HIGH_WATER_BYTES = 1024 * 1024;
@@ -129,6 +130,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
   }
 
   protected write(data: string | Buffer): void {
+    noteOutput(data.length);
     if (!this.socket.write(data)) this.noteWrite();
   }
 
@@ -275,6 +277,7 @@ export class UnreadShare implements SlowClient {
   disconnect(): void {
     const { bytes } = this;
     this.release();
+    endOutput();
     this.onLimit(bytes);
   }
 }

@@ -1,7 +1,9 @@
 /**
  * Limits the requests of a persistent client in a row: one chunk of bytes has more than a thousand. After its turn, others
- * are served and pending output is written.
+ * are served and pending output is written. What is written for the clients of all servers in a turn of the event loop has a
+ * limit, too.
  */
+import { AddressQueue } from "./addressQueue";
 
 /** The most that one client does in a turn, in bytes of its requests, and that all clients do in a turn of the event loop. */
 const TURN_BYTES = 64 * 1024;
@@ -17,6 +19,7 @@ const ROUND_BYTES = 8 * ALL_BYTES;
 const WORK_BYTES = 1024;
 
 interface Client {
+  readonly clientAddress: string | undefined;
   /** Called when its next turn begins. */
   onTurn(): void;
 }
@@ -36,15 +39,19 @@ export class Turn {
 
   constructor(private readonly client: Client) {}
 
+  get address(): string | undefined {
+    return this.client.clientAddress;
+  }
+
   /**
    * Whether the client may go on now; otherwise its `onTurn` is called later. The first request may in any case,
-   * unless others follow it.
+   * unless others follow it, or too much was written.
    * @param hasMore it is followed by others, whose replies should be written together with its own (default false)
    */
   mayGoOn(hasMore = false): boolean {
     const mayEnd = this.spent > 0 || hasMore;
     const isSpent = mayEnd && (this.spent >= this.limit || total >= ALL_BYTES);
-    if (!this.isOver && isSpent) {
+    if (!this.isOver && (isSpent || isOutputSpent())) {
       this.isOver = true;
       enqueue(this);
     }
@@ -84,13 +91,13 @@ function renew(turn: Turn): void {
   turn.renew();
 }
 
-/** Clients that wait for their next turn, in order. */
-const waiting = new Set<Turn>();
+/** Clients that wait for their next turn. */
+const waiting = new AddressQueue<Turn>();
 
 let isScheduled = false;
 
 function enqueue(turn: Turn): void {
-  waiting.add(turn);
+  waiting.add(turn, turn.address);
   schedule();
 }
 
@@ -105,21 +112,51 @@ function schedule(): void {
  * runs what its actions have begun, so that their responses exist, and are counted, before others begin.
  */
 function serve(): void {
-  const turns = [...waiting];
-  const limit = Math.min(TURN_BYTES, ROUND_BYTES / turns.length);
+  const count = waiting.size;
+  const limit = Math.min(TURN_BYTES, ROUND_BYTES / count);
   setImmediate(beginTotal);
-  for (const turn of turns) setImmediate(beginTurn, turn, limit);
+  for (let i = 0; i < count; i++) setImmediate(beginNext, limit);
   setImmediate(endTurns);
 }
 
-function beginTurn(turn: Turn, limit: number): void {
-  if (total >= ALL_BYTES) return;
-  waiting.delete(turn);
-  turn.begin(limit);
+function beginNext(limit: number): void {
+  if (total >= ALL_BYTES || isOutputSpent()) return;
+  waiting.take()?.begin(limit);
 }
 
 function endTurns(): void {
   beginTotal();
   isScheduled = false;
   schedule();
+}
+
+// --- Limits what is written in a turn of the event loop, by persistent connections and over HTTP.
+
+/**
+ * When so much was written, in bytes, further requests of any client wait for the next turn of the event loop: until then
+ * nobody else is served, and what a disconnected client has not read stays in memory.
+ */
+const OUTPUT_BYTES = 8 * 1024 * 1024;
+
+/** How much has been written in this turn of the event loop. */
+let output = 0;
+
+function beginOutput(): void {
+  output = 0;
+}
+
+/** Count what was written for a client. */
+export function noteOutput(bytes: number): void {
+  if (crosses(output, bytes, OUTPUT_BYTES / 2)) setImmediate(beginOutput);
+  output += bytes;
+}
+
+/** A client was disconnected for what it has not read, which is freed at the end of this turn of the event loop. */
+export function endOutput(): void {
+  noteOutput(OUTPUT_BYTES);
+}
+
+/** Whether requests must wait for the next turn of the event loop. */
+export function isOutputSpent(): boolean {
+  return output >= OUTPUT_BYTES;
 }

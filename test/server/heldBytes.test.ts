@@ -410,6 +410,18 @@ describe("the heads of requests", () => {
     await until(() => totalHeldBytes() < held);
   });
 
+  test("count for as long as a websocket is open, which keeps its headers", async () => {
+    const before = totalHeldBytes();
+    const headers = Object.fromEntries(
+      Array.from({ length: 150 }, (_, i) => [`x-${i}`, `${i}`]),
+    );
+    const upgrade = await rawUpgrade("/primus", headers);
+    await until(() => upgrade.text().includes("101 Switching"));
+    expect(totalHeldBytes()).toBeGreaterThan(before + 20_000);
+    upgrade.socket.destroy();
+    await until(() => totalHeldBytes() === before);
+  });
+
   test("count while their requests wait for an earlier one", async () => {
     hold();
     const peer = await SocketPeer.connect(app.port);

@@ -3,6 +3,7 @@ import * as net from "node:net";
 import { config } from "../../src/index";
 import { FREE_BYTES } from "../../src/server/heldBytes";
 import { totalUnreadBytes, UnreadShare } from "../../src/server/outbox";
+import { isOutputSpent } from "../../src/server/turn";
 import { pass } from "../support/clock";
 import { LogLines } from "../support/logLines";
 import { clientFrame, rawUpgrade } from "../support/rawWebsocket";
@@ -72,16 +73,16 @@ class Client {
 
 const clients: Client[] = [];
 
+const FRAME = { event: "action", messageId: 1, params: { action: "big" } };
 const REQUEST = "GET /api/big HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 const OPEN: Record<string, () => Promise<net.Socket>> = {
   web: async () => connect(app.port, REQUEST),
   websocket: async () => {
-    const frame = { event: "action", messageId: 1, params: { action: "big" } };
     const { socket } = await rawUpgrade(
       "/primus",
       {},
-      clientFrame(JSON.stringify(frame)),
+      clientFrame(JSON.stringify(FRAME)),
     );
     return socket;
   },
@@ -135,6 +136,55 @@ describe.each(Object.keys(OPEN))("%s", (transport) => {
     }
     await until(() => totalUnreadBytes() === 0);
     expect(clients.filter(({ isCut }) => isCut)).toEqual([]);
+  });
+});
+
+describe("what is written in a turn of the event loop has a limit", () => {
+  const COUNT = 24;
+  const CONNECT: Record<string, () => Promise<net.Socket>> = {
+    web: async () => connect(app.port, ""),
+    websocket: async () => (await rawUpgrade()).socket,
+    socket: async () => connect(socketPort(), ""),
+  };
+  const SEND: Record<string, string | Buffer> = {
+    web: REQUEST.replace("big", "large"),
+    websocket: clientFrame(JSON.stringify(FRAME).replace("big", "large")),
+    socket: '{"action":"large"}\r\n',
+  };
+  let turn = 0;
+  let runsOfTurns: number[] = [];
+  beforeAll(() =>
+    addActions({
+      large: {
+        run: () => {
+          runsOfTurns[turn] = (runsOfTurns[turn] ?? 0) + 1;
+          return { text: TEXT.slice(0, 4 * MIB) };
+        },
+      },
+    }),
+  );
+
+  test.each(Object.keys(CONNECT))("%s", async (transport) => {
+    config.general.maxUnreadBytes = 1024 * MIB;
+    const some = await Promise.all(
+      Array.from({ length: COUNT }, CONNECT[transport]),
+    );
+    const opened = some.map((socket) => new Client(socket));
+    await until(() => opened.every(({ socket }) => !socket.connecting));
+    for (const { socket } of opened) socket.resume();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    runsOfTurns = [];
+    let isCounting = true;
+    const count = () => {
+      turn++;
+      if (isCounting) setImmediate(count);
+    };
+    count();
+    for (const { socket } of opened) socket.write(SEND[transport]);
+    const all = () => runsOfTurns.reduce((sum, runs) => sum + runs, 0);
+    await until(() => all() === COUNT);
+    isCounting = false;
+    expect(Math.max(...runsOfTurns.filter(Boolean))).toBeLessThanOrEqual(6);
   });
 });
 
@@ -285,6 +335,17 @@ describe("the count", () => {
       expect(cut).toEqual(["a", "b"].slice(0, cut.length));
       expect(cut.length).toBeGreaterThan(0);
     });
+  });
+
+  test("a disconnection ends the turn of the event loop, which frees what was not read", async () => {
+    await new Promise(setImmediate); // ends the turn of the test before
+    const shares = [share("a"), share("b"), share("c")];
+    expect(isOutputSpent()).toBe(false);
+    shares.forEach((one) => one.update(4 * FREE_BYTES));
+    expect([cut, isOutputSpent()]).toEqual([["a"], true]);
+    await new Promise(setImmediate);
+    expect(isOutputSpent()).toBe(false);
+    shares.forEach((one) => one.release());
   });
 
   test("a share that was released counts no more", () => {

@@ -8,7 +8,9 @@ import { ActionsStatus, errorForStatus } from "../../action/status";
 import { settings } from "../../config/settings";
 import { HttpError, toError } from "../../errors";
 import { endAfterResponses } from "../handOver";
+import { AddressQueue } from "../addressQueue";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
+import { isOutputSpent } from "../turn";
 import { Heads, HeadWatch } from "./heads";
 import { joinUnread } from "./chunks";
 import type { WebRequest } from "./webRequest";
@@ -122,8 +124,8 @@ export class RequestQueues {
   private pipelined = 0;
   /** Requests in all queues that have not been begun. */
   private waiting = 0;
-  /** Queues whose next request may be begun, in the order of their turns. */
-  private readonly ready = new Map<Traffic, Queue>();
+  /** Connections whose next request may be begun. */
+  private readonly ready = new AddressQueue<Traffic>();
   /** Callbacks that are to begin a waiting request each. */
   private planned = 0;
   private readonly headWatch = new HeadWatch();
@@ -143,7 +145,8 @@ export class RequestQueues {
     parser!.onIncoming = (req, keepAlive) => {
       if (socket.destroyed) return STOP;
       if (req.method !== "GET") joinUnread(req);
-      if (!req.upgrade && !this.takeHead(traffic, req)) return STOP;
+      // that of an upgrade stays: a websocket keeps its headers
+      if (!this.takeHead(traffic, req)) return STOP;
       const hasRoom = this.hasRoom(traffic);
       if (req.upgrade && traffic.queue) return endWithQueue(traffic, req);
       if (hasRoom || req.upgrade) return create.call(parser, req, keepAlive);
@@ -258,7 +261,7 @@ export class RequestQueues {
 
   /** A request of this connection is done, or its response was read. */
   private settled(traffic: Traffic): void {
-    if (traffic.queue) this.schedule(traffic, traffic.queue);
+    if (traffic.queue) this.schedule(traffic);
   }
 
   private hasRoom(traffic: Traffic): boolean {
@@ -271,6 +274,7 @@ export class RequestQueues {
     // synchronous, the number in flight does not show that, so a counter that is half full is reset after the turn
     if (++this.inRow === MAX_PER_TURN / 2) setImmediate(() => (this.inRow = 0));
     return (
+      !isOutputSpent() &&
       this.inRow <= MAX_PER_TURN &&
       (this.inRow === 1 || this.hasPipelineRoom()) &&
       countOf(traffic) < MAX_IN_FLIGHT &&
@@ -319,12 +323,12 @@ export class RequestQueues {
     traffic.queue = queue;
     this.queues.set(traffic, queue);
     stopReading(traffic.socket);
-    this.schedule(traffic, queue);
+    this.schedule(traffic);
     return queue;
   }
 
-  private schedule(traffic: Traffic, queue: Queue): void {
-    this.ready.set(traffic, queue);
+  private schedule(traffic: Traffic): void {
+    this.ready.add(traffic, traffic.socket.remoteAddress);
     if (this.planned === 0) this.plan();
   }
 
@@ -342,12 +346,10 @@ export class RequestQueues {
   private takeTurn(): void {
     this.planned--;
     try {
-      const [next] = this.ready;
-      if (!next) return;
-      const [traffic, queue] = next;
-      this.ready.delete(traffic);
-      if (!traffic.socket.destroyed && traffic.queue === queue)
-        this.proceed(traffic, queue);
+      if (isOutputSpent()) return;
+      const traffic = this.ready.take();
+      if (traffic?.queue && !traffic.socket.destroyed)
+        this.proceed(traffic, traffic.queue);
     } finally {
       if (this.planned === 0 && this.ready.size > 0) this.plan();
     }
@@ -361,7 +363,7 @@ export class RequestQueues {
       !isBehind(traffic);
     if (queue.next < arrivals.length && mayBegin()) this.beginNext(queue);
     if (!mayBegin()) return; // continues when the next request is done
-    if (queue.next < arrivals.length) return this.schedule(traffic, queue);
+    if (queue.next < arrivals.length) return this.schedule(traffic);
     this.close(traffic, queue);
     if (!ignoresInput(traffic)) goOnReading(traffic.socket);
     if (traffic.isEnding) endAfterResponses(traffic.socket);

@@ -50,6 +50,7 @@ import {
 } from "../requestTarget";
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
+import { noteOutput } from "../turn";
 import { RequestAborted, respondWithoutBody } from "./bodyRefusal";
 import {
   addCorsHeaders,
@@ -463,6 +464,7 @@ export class WebServer extends Server {
     request: WebRequest,
     body: string | Buffer,
   ): Promise<void> | undefined {
+    noteOutput(body.length);
     const written = writeBody(request, body);
     if (written) return written.then(() => this.endWhenClosed(request));
     this.endWhenClosed(request);

@@ -19,7 +19,7 @@ import {
   WAITING_REQUEST_BYTES,
 } from "../estimates";
 import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
-import { Turn } from "../turn";
+import { noteOutput, Turn } from "../turn";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, CloseCode, encode, textFrame } from "./protocol";
 import { destroyAfter } from "../drain";
@@ -290,6 +290,7 @@ export class Spark extends EventEmitter implements Holder {
   /** The compressor is asynchronous, and keeps the order. */
   private sendText(text: string): void {
     if (!this.isOpen || !this.outbox.hasRoom()) return;
+    noteOutput(text.length);
     this.ws.send(text);
     this.outbox.noteWrite();
   }
