@@ -14,6 +14,7 @@ import type { Job } from "../resque/types";
 import { instancesOf, loadModule, originOf, setOrigin } from "../utils/modules";
 import { findTask, taskNotFound, Task } from "./task";
 import { wrapTask } from "./jobWrapper";
+import { unappliedIn } from "./validateInputs";
 import * as fs from "node:fs/promises";
 import * as path from "node:path";
 import { settings } from "../config/settings";
@@ -82,6 +83,11 @@ function register(task: Task, file: string, reload: boolean): void {
   }
   for (const gap of prepareInputs(task.inputs))
     log(`the inputs of the task \`${name}\` ${gap}`, "warning");
+  for (const part of unappliedIn(task))
+    log(
+      `the task \`${name}\`: its input ${part}, which tables of tasks do not apply; declare all inputs as a schema`,
+      "warning",
+    );
   tasks[task.name] = task;
   setOrigin(task, file);
   rewrap(task.name);

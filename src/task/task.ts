@@ -10,6 +10,7 @@ import type { PluginReference } from "../resque/plugin";
 import type { RetryRule } from "../resque/types";
 import { MAX_TIMER_MS } from "../utils/promises";
 import { nextCronTime } from "./cronTimes";
+import { enableFormatters, formatted } from "./validateInputs";
 import { api } from "../api";
 import { ActionheroError } from "../errors";
 import type { Queue } from "../resque/queue";
@@ -201,7 +202,7 @@ export type TaskDefinition<
 > = Partial<Omit<Task, "name" | "inputs" | "run" | "validate">> & {
   /** The name by which it is enqueued. */
   name: Name;
-  /** A Standard Schema, or a table of inputs; checked when a job is enqueued. */
+  /** A Standard Schema, or a table of inputs; checked when a job is enqueued. Each run gets its output, or formatted values. */
   inputs?: I;
   run: (
     params: ParamsOfInputs<I>,
@@ -241,6 +242,7 @@ class FunctionTask extends Task {
     Object.assign(this, definition);
     this.description ??= this.name;
     this.body = run as (...args: unknown[]) => unknown;
+    enableFormatters(this);
   }
 
   /** @throws Error when the definition has no `run`, which types exclude; also the errors of all tasks */
@@ -250,8 +252,8 @@ class FunctionTask extends Task {
       throw new Error(`task \`${this.name}\` has no run method`);
   }
 
-  override async run(...args: unknown[]): Promise<unknown> {
-    return this.body(...args);
+  override async run(inputs: unknown, ...others: unknown[]): Promise<unknown> {
+    return this.body(await formatted(this, inputs), ...others);
   }
 }
 

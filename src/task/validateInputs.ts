@@ -110,6 +110,7 @@ async function problemIn(
   let value: unknown;
   try {
     value = await fillIn(name, input, values);
+    if (formatting.has(task)) value = await format(name, input, value);
     if (value !== undefined && input.validator !== undefined) {
       for (const method of [input.validator].flat())
         await judge(task, name, method, value);
@@ -157,7 +158,7 @@ async function judge(
   const result: unknown =
     typeof method === "function"
       ? await method.call(api, value)
-      : await callNamed(method, value);
+      : await callNamed(method, [value]);
   if (result === undefined || result === null || result === true) return;
   if (result === false)
     throw new ActionheroError(
@@ -167,10 +168,56 @@ async function judge(
   throw toError(result);
 }
 
-function callNamed(path: string, value: unknown): unknown {
+function callNamed(path: string, args: unknown[]): unknown {
   const found = resolveApiMethod(path);
   if (!found) throw new ActionheroError("AH_TASK", `${path} is not a function`);
-  return found.method.call(api, value);
+  return found.method.apply(api, args);
+}
+
+// --- Formatters in a table of inputs: a job stores the original inputs, and each run gets the formatted ones.
+
+/** The tasks of `defineTask`. Tasks of classes never ran formatters, and may format in `run`. */
+const formatting = new WeakSet<Task>();
+
+/** Format the inputs of this task: for its validators, and by its own `run` with `formatted`. */
+export function enableFormatters(task: Task): void {
+  formatting.add(task);
+}
+
+/** @returns the inputs themselves if no input has a formatter; otherwise a frozen copy */
+export async function formatted(task: Task, inputs: unknown): Promise<unknown> {
+  const fields = fieldsOf(task).filter(([, input]) => input.formatter);
+  if (fields.length === 0 || typeof inputs !== "object") return inputs;
+  const values: TaskInputs = { ...inputs };
+  for (const [name, input] of fields) {
+    if (Object.hasOwn(values, name))
+      values[name] = await format(name, input, values[name]);
+  }
+  return Object.freeze(values);
+}
+
+async function format(
+  name: string,
+  { formatter }: Input,
+  given: unknown,
+): Promise<unknown> {
+  let value = given;
+  if (value === undefined || formatter === undefined) return value;
+  for (const method of [formatter].flat())
+    value =
+      typeof method === "function"
+        ? await method.call(api, value, name)
+        : await callNamed(method, [value, name]);
+  return value;
+}
+
+/** What a table declares and a task of `defineTask` does not apply: `address has a schema`. */
+export function unappliedIn(task: Task): string[] {
+  if (!formatting.has(task)) return [];
+  return fieldsOf(task).flatMap(([name, { schema, file }]) => {
+    const kinds = [schema && "schema", file && "file rule"].filter(Boolean);
+    return kinds.map((kind) => `${name} has a ${kind}`);
+  });
 }
 
 // --- Tasks whose inputs are a schema: a job stores the original inputs, and each run gets the output of the schema.

@@ -1,7 +1,13 @@
 /** What is checked when a task is loaded, and when a job is enqueued. */
 import { addTask, startTaskApp, type TaskApp } from "../support/taskApp";
+import { LogLines } from "../support/logLines";
+import { Worker } from "../../src/resque/worker";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { z } from "zod";
-import { api, specHelper, Task, task } from "../../src/index";
+import { api, defineTask, specHelper, Task, task } from "../../src/index";
 
 let app: TaskApp;
 
@@ -300,5 +306,129 @@ describe("inputs that the queue cannot hold", () => {
     });
     await task.run("checked", { at: new Date(7) });
     expect(seen).toEqual([new Date(7)]);
+  });
+});
+
+describe("formatters in a table of inputs", () => {
+  const sum = defineTask({
+    name: "checked",
+    inputs: {
+      n: {
+        required: true as const,
+        formatter: (value: unknown, key: string) =>
+          key === "n" ? Number(value) : NaN,
+        validator: (value: unknown) => typeof value === "number" && value > 0,
+      },
+      more: {
+        default: "3,4",
+        formatter: [
+          async (list: string) => list.split(","),
+          "api.formats.numbers",
+        ],
+      },
+      none: { formatter: () => "never" },
+    },
+    run: (params) => ({
+      sum: params.n + 1,
+      params,
+      isFrozen: Object.isFrozen(params),
+    }),
+  });
+  const result = {
+    sum: 3,
+    params: { n: 2, more: [3, 4] },
+    isFrozen: true,
+  };
+
+  beforeAll(() => {
+    (api as any).formats = { numbers: (list: string[]) => list.map(Number) };
+    api.tasks.tasks.checked = sum;
+    api.tasks.jobs.checked = api.tasks.jobWrapper("checked");
+  });
+
+  afterAll(() => {
+    delete (api as any).formats;
+  });
+
+  test("run for `task.run`, and for the helpers of tests, which fill in no defaults", async () => {
+    const given = { n: "2" };
+    expect(await task.run("checked", given)).toEqual(result);
+    expect(given).toEqual({ n: "2", more: "3,4" });
+    const bare = { ...result, params: { n: 2 } };
+    expect(await specHelper.runFullTask("checked", { n: "2" })).toEqual(bare);
+    expect(await specHelper.runTask("checked", { n: "2" })).toEqual(bare);
+  });
+
+  test("run in a worker, and the queue holds what was given", async () => {
+    expect(await enqueued({ n: "2" })).toEqual({ n: "2", more: "3,4" });
+    const worker = new Worker(
+      { connection: api.resque.connectionDetails, queues: ["default"] },
+      api.tasks.jobs,
+    );
+    await worker.connect();
+    const ended = once(worker, "success");
+    await worker.start();
+    const [, , seen] = await ended;
+    await worker.end();
+    expect(seen).toEqual(result);
+  });
+
+  test("run before validators and the check of what is required", async () => {
+    await expect(task.enqueue("checked", { n: "-2" })).rejects.toThrow(
+      "-2 is not a valid value for n in task checked",
+    );
+    await expect(task.enqueue("checked", {})).rejects.toThrow(
+      "n is a required input for task checked",
+    );
+    expect(await task.queued("default", 0, -1)).toEqual([]);
+  });
+
+  test("a formatter that throws refuses the job", async () => {
+    await expect(task.enqueue("checked", { n: "2", more: 5 })).rejects.toThrow(
+      "split is not a function",
+    );
+  });
+
+  test("do not run for a class, as in version 29", async () => {
+    class Classic extends Task {
+      override name = "classic";
+      override description = "classic";
+      override inputs = {
+        n: {
+          formatter: Number,
+          validator: (value: unknown) => value === "2",
+        },
+      };
+      override async run(params: object) {
+        return params;
+      }
+    }
+    api.tasks.tasks.classic = new Classic();
+    api.tasks.jobs.classic = api.tasks.jobWrapper("classic");
+    expect(await task.run("classic", { n: "2" })).toEqual({ n: "2" });
+  });
+
+  test("a schema or a file in such a table is named by a warning", async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "ah-inputs-"));
+    const file = path.join(folder, "nested.js");
+    const index = JSON.stringify(path.resolve(__dirname, "../../src/index"));
+    fs.writeFileSync(
+      file,
+      `const { defineTask, file } = require(${index});
+      exports.nested = defineTask({ name: "nested", inputs: { address: { schema: { zip: {} } }, picture: file(), a: {} }, run: () => 1 });`,
+    );
+    const logs = new LogLines("warning");
+    try {
+      await api.tasks.loadFile(file);
+    } finally {
+      logs.stop();
+      fs.rmSync(folder, { recursive: true });
+    }
+    const rest =
+      ", which tables of tasks do not apply; declare all inputs as a schema";
+    expect(logs.at("warning", /nested/)).toEqual([
+      `the task \`nested\`: its input address has a schema${rest}`,
+      `the task \`nested\`: its input picture has a file rule${rest}`,
+    ]);
   });
 });
