@@ -164,7 +164,12 @@ async function settle(data: ActionProcessor, done: Promise<void>) {
   try {
     await done;
   } catch (error) {
-    logUnstored(error, { action: data.action });
+    const { message } = toError(error);
+    log(
+      `the response of an idempotent call is not stored yet, and will be sent again: ${message}`,
+      "warning",
+      { action: data.action },
+    );
   }
 }
 
@@ -443,7 +448,8 @@ export class Claim {
     this.pending++;
     try {
       const isOwn = (await this.settle(state)) === 1;
-      if (!isOwn) logUnstored(new Error("its key was claimed again meanwhile"));
+      if (!isOwn && state.how === "keep")
+        logUnstored(new Error("its key was claimed again meanwhile"));
       if (!isOwn || state !== RUNNING) this.release();
     } finally {
       this.pending--;
@@ -488,13 +494,9 @@ export async function closeClaims(): Promise<void> {
   ).catch((error: unknown) => logUnstored(error));
 }
 
-function logUnstored(error: unknown, data: object = {}): void {
+function logUnstored(error: unknown): void {
   const { message } = toError(error);
-  log(
-    `the response of an idempotent call is not stored: ${message}`,
-    "error",
-    data,
-  );
+  log(`the response of an idempotent call is not stored: ${message}`, "error");
 }
 
 /** Claim a key, or find out who has it. */

@@ -2,6 +2,7 @@
 import type { Redis } from "ioredis";
 import { api } from "../api";
 import { env, id } from "../config/config";
+import { settings } from "../config/settings";
 import { log } from "../log/log";
 import { withTimeout } from "../utils/promises";
 import {
@@ -175,7 +176,11 @@ interface Watchdog {
 function startWatchdog(clients: RedisClients): Watchdog {
   const watched = (["client", "subscriber", "tasks"] as const)
     .map((name) => [name, clients[name]] as const)
-    .filter(([, client]) => !isEmbedded(client) && !isCluster(client));
+    .filter(
+      // ioredis watches the masters of a Cluster itself, but not the one that has the subscriptions
+      ([name, client]) =>
+        !isEmbedded(client) && (name === "subscriber" || !isCluster(client)),
+    );
   const asked = new Set<string>();
 
   const timer = setInterval(
@@ -197,7 +202,7 @@ async function check(name: string, client: Redis): Promise<void> {
   try {
     await withTimeout(
       timeout,
-      client.ping(),
+      probe(client),
       "AH_REDIS_TIMEOUT",
       () => "silent",
     );
@@ -210,4 +215,11 @@ async function check(name: string, client: Redis): Promise<void> {
     );
     client.disconnect(true);
   }
+}
+
+/** Of a Redis Cluster, only a command for subscriptions is sent to the master that has them; this one is subscribed already. */
+function probe(client: Redis): Promise<unknown> {
+  return isCluster(client)
+    ? client.subscribe(settings().general.channel)
+    : client.ping();
 }

@@ -282,6 +282,29 @@ describeOnRedis("Cluster", () => {
     await leaveCluster();
   });
 
+  test("subscriptions on a master that stands still move to another one", async () => {
+    useRedisClients(Cluster, cluster.args());
+    config.redis.operationTimeout = 500;
+    const withSubscription = async (ports: readonly number[]) => {
+      for (const port of ports) {
+        const client = new Redis({ port });
+        const list = await client.call("CLIENT", "LIST", "TYPE", "pubsub");
+        client.disconnect();
+        if (String(list).includes("cmd=subscribe")) return port;
+      }
+      return undefined;
+    };
+    await connectRedis();
+    const ports = cluster.nodes.map(({ port }) => port);
+    const before = await until(() => withSubscription(ports));
+    const victim = cluster.nodes.find(({ port }) => port === before)!;
+    victim.pause();
+    const others = ports.filter((port) => port !== before);
+    expect(others).toContain(await until(() => withSubscription(others)));
+    victim.resume();
+    await leaveCluster();
+  }, 60_000);
+
   test("a change of the masters reaches all connections, over one that is there", async () => {
     useRedisClients(Cluster, cluster.args());
     await connectRedis();
