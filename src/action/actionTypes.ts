@@ -54,12 +54,17 @@ interface SignatureOf<Declared, Result> {
   result: Result;
 }
 
-/** The response of an action class, or anything for one that is not named. */
+/**
+ * The response of an action class, or anything for one that is not named: by the schema of its `output`, which decides what is
+ * sent, else what `run` returns.
+ */
 export type ResponseOf<A> = A extends { run(...args: any[]): infer Result } // cheaper to compare with than all of `Action`
   ? Exclude<Awaited<Result>, void | null> extends infer R
     ? [R] extends [never]
       ? { [key: string]: any }
-      : R
+      : A extends { output: infer Output extends StandardSchema }
+        ? SchemaInput<Output>
+        : R
     : never
   : any;
 

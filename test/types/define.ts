@@ -1,6 +1,7 @@
 /** What `defineAction`, `defineTask` and `defineMiddleware` infer. Checked by `npm run lint`, never run. */
 import { z } from "zod";
 import {
+  Action,
   action,
   defineAction,
   defineMiddleware,
@@ -8,8 +9,11 @@ import {
   file,
   specHelper,
   type Connection,
+  type ActionProcessor,
+  type ActionSignature,
   type UploadedFile,
 } from "../../src/index";
+import type { ResponseOf } from "../../src/action/actionTypes";
 import type { Equal, Expect } from "./expect";
 
 interface User {
@@ -92,6 +96,57 @@ export const wrong = defineAction({
   // @ts-expect-error the id is no text
   run: () => ({ id: "1" }),
 });
+
+// a class is typed by its output, too: what that does not name is not sent
+export class Pruned extends Action {
+  override name = "pruned";
+  override description = "pruned";
+  output = z.object({ user: z.object({ id: z.number() }) });
+  override async run() {
+    return { user: { id: 1, name: "Ada" }, total: 5 };
+  }
+}
+
+// what is written to `data.response` is not checked by the output
+export class Written extends Action {
+  override name = "written";
+  override description = "written";
+  output = z.object({ id: z.number() });
+  override async run({ response }: ActionProcessor<any>) {
+    response!.other = 1;
+  }
+}
+
+// an output that is not a schema, as actions of version 29 may have
+export class Example extends Action {
+  override name = "example";
+  override description = "example";
+  output = { id: 5 };
+  override async run() {
+    return { total: 5 };
+  }
+}
+
+const annotated = z.object({ n: z.number() });
+
+export class Annotated extends Action {
+  override name = "annotated";
+  override description = "annotated";
+  output = annotated;
+  override async run(): Promise<z.input<typeof annotated>> {
+    // @ts-expect-error a text is no number
+    return { n: "5" };
+  }
+}
+
+export const outputs: [
+  Expect<Equal<ResponseOf<Pruned>, { user: { id: number } }>>,
+  Expect<
+    Equal<ActionSignature<typeof Pruned>["response"], { user: { id: number } }>
+  >,
+  Expect<Equal<ResponseOf<Written>, { [key: string]: any }>>,
+  Expect<Equal<ResponseOf<Example>, { total: number }>>,
+] = [true, true, true, true];
 
 export const noRoute = defineAction({
   name: "no route",
