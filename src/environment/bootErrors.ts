@@ -95,10 +95,24 @@ function remedyOf(error: Failure, variable: string | undefined): string {
   if (variable !== undefined) return `correct ${variable}; ${DEBUG_HINT}`;
   if (remedy !== undefined) return remedy;
   if (error.code === "AH_REDIS_CONNECT")
-    return "start the redis server, or correct REDIS_URL, or REDIS_HOST and REDIS_PORT; without them a redis inside the process is used";
+    return (
+      remedyOfCertificate(error.message) ??
+      "start the redis server, or correct REDIS_URL, or REDIS_HOST and REDIS_PORT; without them a redis inside the process is used"
+    );
   if (loading !== undefined || type === "load")
     return `correct this file; ${DEBUG_HINT}`;
   return DEBUG_HINT;
+}
+
+/**
+ * What to do about the certificate of redis, if this reason is that it is not accepted. Clients of Sentinel and Cluster
+ * pass on nothing but the text of the error.
+ */
+export function remedyOfCertificate(reason: string): string | undefined {
+  // an alert is the refusal of redis: it wants a certificate of ours
+  if (!/certificate/i.test(reason) || /\balert\b/i.test(reason))
+    return undefined;
+  return "redis needs a certificate that is valid and names its host; for one of a private authority set NODE_EXTRA_CA_CERTS to the file of the authority's certificate, in the environment, not in .env";
 }
 
 /** By the type of a server. */

@@ -1,6 +1,7 @@
 /** Checks of the redis server of the project. */
 import type { Redis } from "ioredis";
 import { coerce, gte } from "semver";
+import { remedyOfCertificate } from "../../environment/bootErrors";
 import { toError } from "../../errors";
 import {
   isRefusedDatabase,
@@ -40,8 +41,14 @@ export async function checkRedis(
   } catch (error) {
     if (isRefusedDatabase(error))
       return [fail("redis", toError(error).message)];
-    const reason = (lastError ?? toError(error)).message;
-    return [fail("redis", `cannot be reached: ${reason || "refused"}`)];
+    const reason = (lastError ?? toError(error)).message || "refused";
+    const remedy = remedyOfCertificate(reason);
+    return [
+      fail(
+        "redis",
+        `cannot be reached: ${reason}${remedy === undefined ? "" : ` (${remedy})`}`,
+      ),
+    ];
   } finally {
     client?.disconnect();
   }

@@ -425,7 +425,9 @@ function serverToken({ process: { env }, redis }: ActionheroConfigInterface) {
   if (process.env.ACTIONHERO_SERVER_TOKEN)
     return process.env.ACTIONHERO_SERVER_TOKEN;
   if (env !== "development" && env !== "test") return "";
-  if (redis?.client.konstructor.name === "EmbeddedRedis") return RANDOM_TOKEN;
+  // whatever src/config/redis.ts declares about its types
+  const client = redis?.client as { konstructor: { name: string } } | undefined;
+  if (client?.konstructor.name === "EmbeddedRedis") return RANDOM_TOKEN;
   return env === "test"
     ? \`serverToken-\${process.env.JEST_WORKER_ID || 0}\`
     : "change-me";

@@ -404,6 +404,21 @@ describe("redis", () => {
     expect((await checkRedis(undefined, "test"))[0].verdict).toBe("fail");
   });
 
+  test.each([
+    ["self-signed certificate in certificate chain", true],
+    ["unable to verify the first certificate", true],
+    [
+      "All sentinels are unreachable. Last error: certificate has expired",
+      true,
+    ],
+    ["tlsv13 alert certificate required", false],
+  ])("with the reason `%s`", async (reason, isOurs) => {
+    const redis = redisThat(new Error(reason));
+    const [{ message }] = await checkRedis(redis, "production");
+    expect(message).toContain(`cannot be reached: ${reason}`);
+    expect(message.includes("NODE_EXTRA_CA_CERTS")).toBe(isOurs);
+  });
+
   test("inside the process is for development", async () => {
     class RedisMock {
       on() {}

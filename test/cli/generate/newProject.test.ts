@@ -2,8 +2,10 @@
 import { once } from "events";
 import * as fs from "fs";
 import * as net from "net";
+import * as tls from "tls";
 import { parseEnv } from "util";
 import { ask } from "../../support/ask";
+import { certificate } from "../../support/certificate";
 import { freePort } from "../../support/freePort";
 import {
   generatedProject,
@@ -350,6 +352,34 @@ export class Broken extends Action {
     ]);
     expect(exitCode).toBe(1);
   });
+
+  test.each([
+    [{}, /: self-signed certificate$/, /NODE_EXTRA_CA_CERTS/],
+    [{ trusted: true }, /: no reply |socket closed|closed/i, /^ {2}start the/],
+  ])(
+    "when redis has a certificate of a private authority (%j)",
+    async ({ trusted }: { trusted?: boolean }, headline, remedy) => {
+      const refusing = tls.createServer(certificate, (socket) =>
+        socket.destroy(),
+      );
+      refusing.on("tlsClientError", () => undefined);
+      await once(refusing.listen(0), "listening");
+      const { port } = refusing.address() as net.AddressInfo;
+      const files = { "ca.pem": certificate.cert };
+      const { exitCode, reason } = await failure(files, {
+        REDIS_URL: `rediss://localhost:${port}`,
+        ...(trusted ? { NODE_EXTRA_CA_CERTS: "ca.pem" } : {}),
+      });
+      refusing.close();
+      expect(reason).toEqual([
+        expect.stringMatching(headline),
+        "  in src/config/redis.ts",
+        expect.stringMatching(remedy),
+      ]);
+      expect(exitCode).toBe(1);
+    },
+    30_000,
+  );
 
   test("the stack is shown with LOG_LEVEL=debug", async () => {
     const { hasStack } = await failure(
