@@ -89,8 +89,14 @@ export const newProjectSettings: readonly NewProjectSetting[] = [
     edits: [
       {
         file: "actions/createChatRoom.ts",
-        find: "Action, chatRoom,",
-        replace: "Action, action, chatRoom, rateLimit,",
+        find: "import { Action, chatRoom, type ParamsFrom } from",
+        replace: `import {
+  Action,
+  action,
+  chatRoom,
+  rateLimit,
+  type ParamsFrom,
+} from`,
       },
       {
         file: "actions/createChatRoom.ts",
