@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { satisfies } from "semver";
+import { api } from "../../api";
 import { packageRoot } from "../../environment/runtime";
 import { toError } from "../../errors";
 import { listSourceFiles } from "../../utils/fileUtils";
@@ -75,6 +76,7 @@ export function checkCode(
   files: readonly string[],
   projectRoot: string,
 ): Finding[] {
+  prepareMiddleware();
   const findings: Finding[] = [];
   const owners = new Map<string, string>();
   for (const file of files) {
@@ -94,6 +96,18 @@ export function checkCode(
   }
   if (findings.length > 0) return findings;
   return [ok(kind, `${owners.size} load, each with its own name`)];
+}
+
+/** Files may add middleware while they load, which a server has prepared by then. */
+function prepareMiddleware(): void {
+  const open = api as unknown as Record<string, unknown>;
+  for (const name of ["actions", "tasks", "chatRoom", "connections"])
+    open[name] ??= {
+      middleware: {},
+      globalMiddleware: [],
+      tasks: {},
+      addMiddleware: () => undefined,
+    };
 }
 
 function identitiesIn(file: string, kind: "actions" | "tasks"): string[] {

@@ -1,5 +1,6 @@
 import * as fs from "fs";
 import * as net from "net";
+import * as path from "path";
 import { once } from "events";
 import type { Finding } from "../../../src/cli/doctor/check";
 import {
@@ -235,6 +236,18 @@ describe("code", () => {
         check: "actions",
         message: "one v1 is in both a.js and c.js",
       },
+    ]);
+  });
+
+  test("a file may add middleware while it loads", () => {
+    const index = JSON.stringify(path.resolve(__dirname, "../../../src/index"));
+    const kinds = ["action", "task", "chatRoom", "api.connections"];
+    const added = kinds.map(
+      (kind) => `require(${index}).${kind}.addMiddleware({ name: "any" });`,
+    );
+    const file = project.write("m.js", added.join("\n") + action("one"));
+    expect(checkCode("actions", [file], project.root)).toMatchObject([
+      { verdict: "ok", message: "1 load, each with its own name" },
     ]);
   });
 
