@@ -100,14 +100,14 @@ export function checkCode(
 
 /** Files may add middleware while they load, which a server has prepared by then. */
 function prepareMiddleware(): void {
-  const open = api as unknown as Record<string, unknown>;
   for (const name of ["actions", "tasks", "chatRoom", "connections"])
-    open[name] ??= {
-      middleware: {},
-      globalMiddleware: [],
-      tasks: {},
-      addMiddleware: () => undefined,
-    };
+    if (!Reflect.has(api, name))
+      Reflect.set(api, name, {
+        middleware: {},
+        globalMiddleware: [],
+        tasks: {},
+        addMiddleware: () => undefined,
+      });
 }
 
 function identitiesIn(file: string, kind: "actions" | "tasks"): string[] {
