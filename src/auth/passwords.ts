@@ -1,6 +1,8 @@
 /** Hashes of passwords: scrypt, with its parameters in the hash (the PHC string format). */
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
+import { context } from "../context/context";
 import { HttpError } from "../errors";
+import { AddressQueue } from "../utils/addressQueue";
 
 /** https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html: 32 MiB of memory. */
 const COST: Cost = { ln: 15, r: 8, p: 3 };
@@ -111,8 +113,14 @@ function isPassword(password: unknown): password is string {
   return typeof password === "string" && password.length <= MAX_LENGTH;
 }
 
+interface Waiting {
+  begin: () => void;
+  refuse: (reason: Error) => void;
+}
+
 let runningHashes = 0;
-const waitingHashes: (() => void)[] = [];
+/** Addresses take turns, if their calls have a context. */
+const waitingHashes = new AddressQueue<Waiting>();
 
 /**
  * Run the work when it is its turn.
@@ -129,29 +137,45 @@ async function inTurn<Result>(
   try {
     return await work();
   } finally {
-    const next = waitingHashes.shift();
-    if (next) next();
+    const next = waitingHashes.take();
+    if (next) next.begin();
     else runningHashes--;
   }
 }
 
 /** Resolves when a running hash hands over its slot. */
 function ownTurn(signal: AbortSignal | undefined): Promise<void> {
-  if (waitingHashes.length >= MAX_WAITING)
-    throw new HttpError(503, "too many passwords wait to be hashed", {
-      headers: { "Retry-After": "5" },
-    });
+  const address = context()?.connection?.remoteIP;
+  if (waitingHashes.size >= MAX_WAITING) {
+    const other = waitingHashes.lastOfMany(address);
+    if (!other) throw tooMany();
+    waitingHashes.delete(other);
+    other.refuse(tooMany());
+  }
   return new Promise((resolve, reject) => {
-    const begin = () => {
-      signal?.removeEventListener("abort", leave);
-      resolve();
+    const end = () => signal?.removeEventListener("abort", leave);
+    const waiting: Waiting = {
+      begin: () => {
+        end();
+        resolve();
+      },
+      refuse: (reason) => {
+        end();
+        reject(reason);
+      },
     };
     const leave = () => {
-      waitingHashes.splice(waitingHashes.indexOf(begin), 1);
+      waitingHashes.delete(waiting);
       reject(signal!.reason as Error);
     };
-    waitingHashes.push(begin);
+    waitingHashes.add(waiting, address);
     signal?.addEventListener("abort", leave, { once: true });
+  });
+}
+
+function tooMany(): HttpError {
+  return new HttpError(503, "too many passwords wait to be hashed", {
+    headers: { "Retry-After": "5" },
   });
 }
 

@@ -221,11 +221,14 @@ class SocketConnection implements Connection {
   }
 
   #receive(text: string): void {
-    const parts = (this.#text + text).split("\n");
-    this.#text = parts.pop()!;
-    for (const part of parts) {
+    // a long line comes in many chunks, which must not be searched again and again
+    const [first, ...others] = text.split("\n");
+    this.#text += first;
+    for (const next of others) {
+      const line = this.#text;
+      this.#text = next;
       if (!this.#socket) return;
-      if (part.trim() !== "") this.#message(part);
+      if (line.trim() !== "") this.#message(line);
     }
     if (this.#text.length > MAX_LINE)
       this.#socket?.destroy(new Error("a line of the server is too long"));

@@ -3,7 +3,7 @@
  * are served and pending output is written. What is written for the clients of all servers in a turn of the event loop has a
  * limit, too.
  */
-import { AddressQueue } from "./addressQueue";
+import { AddressQueue } from "../utils/addressQueue";
 
 /** The most that one client does in a turn, in bytes of its requests, and that all clients do in a turn of the event loop. */
 const TURN_BYTES = 64 * 1024;

@@ -1,6 +1,8 @@
 /** Hashes of passwords: what they contain, and which password they belong to. */
 import { scryptSync } from "node:crypto";
-import { auth } from "../../src/index";
+import type { Connection } from "../../src/connection/connection";
+import { beginContext, switchContext } from "../../src/context/context";
+import { auth, type HttpError } from "../../src/index";
 
 const { hashPassword, needsRehash, verifyPassword } = auth;
 
@@ -112,4 +114,25 @@ test.each([
   await expect(verifyPassword("secret", stored)).rejects.toThrow(
     new TypeError("this is no hash of auth.hashPassword"),
   );
+});
+
+test("one address does not keep others from their turn", async () => {
+  switchContext(true);
+  const verify = (remoteIP: string) => {
+    const connection = { remoteIP } as Connection;
+    return beginContext({ connection }, () =>
+      verifyPassword("secret", hashOf("secret")).catch(
+        ({ status }: HttpError) => status,
+      ),
+    );
+  };
+  const many = Array.from({ length: 100 }, () => verify("127.0.0.2"));
+  const one = verify("127.0.0.1");
+  expect(await one).toBe(true);
+  const outcomes = await Promise.all(many);
+  switchContext(false);
+  expect(outcomes.filter((outcome) => outcome === 503).length).toBeGreaterThan(
+    30,
+  );
+  expect(outcomes[99]).toBe(503);
 });

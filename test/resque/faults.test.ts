@@ -153,7 +153,7 @@ describeOnRedis("processes that fail", () => {
       const [other] = await workers(1, { slots: 1, ...options });
       if (isCut) await cutOff(frozen);
       await until(async () => (await cluster.processed()) === 1);
-      expect(other.count("reaped")).toBe(1);
+      await until(() => other.count("reaped") === 1);
       frozen.child.kill("SIGCONT");
       await until(() => frozen.count("fenced") === 1);
       expect((await cluster.counts("effects")).get("1")).toBe(2);

@@ -13,7 +13,6 @@ import {
   type ActionSignature,
   type UploadedFile,
 } from "../../src/index";
-import type { ResponseOf } from "../../src/action/actionTypes";
 import type { Equal, Expect } from "./expect";
 
 interface User {
@@ -139,14 +138,13 @@ export class Annotated extends Action {
   }
 }
 
+type ResponseOf<A> = ActionSignature<A>["response"];
+
 export const outputs: [
-  Expect<Equal<ResponseOf<Pruned>, { user: { id: number } }>>,
-  Expect<
-    Equal<ActionSignature<typeof Pruned>["response"], { user: { id: number } }>
-  >,
-  Expect<Equal<ResponseOf<Written>, { [key: string]: any }>>,
-  Expect<Equal<ResponseOf<Example>, { total: number }>>,
-] = [true, true, true, true];
+  Expect<Equal<ResponseOf<typeof Pruned>, { user: { id: number } }>>,
+  Expect<Equal<ResponseOf<typeof Written>, { [key: string]: any }>>,
+  Expect<Equal<ResponseOf<typeof Example>, { total: number }>>,
+] = [true, true, true];
 
 export const noRoute = defineAction({
   name: "no route",

@@ -8,7 +8,7 @@ import { ActionsStatus, errorForStatus } from "../../action/status";
 import { settings } from "../../config/settings";
 import { HttpError, toError } from "../../errors";
 import { endAfterResponses } from "../handOver";
-import { AddressQueue } from "../addressQueue";
+import { AddressQueue } from "../../utils/addressQueue";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
 import { isOutputSpent } from "../turn";
 import { Heads, HeadWatch } from "./heads";

@@ -355,7 +355,7 @@ export class Broken extends Action {
 
   test.each([
     [{}, /: self-signed certificate$/, /NODE_EXTRA_CA_CERTS/],
-    [{ trusted: true }, /: no reply |socket closed|closed/i, /^ {2}start the/],
+    [{ trusted: true }, /: no reply |closed|ECONNRESET/i, /^ {2}start the/],
   ])(
     "when redis has a certificate of a private authority (%j)",
     async ({ trusted }: { trusted?: boolean }, headline, remedy) => {

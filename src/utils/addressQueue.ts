@@ -1,4 +1,4 @@
-import { networkOf } from "../utils/addresses";
+import { networkOf } from "./addresses";
 
 /** Clients that wait: the addresses take turns, and those of one address are in the order in which they came. */
 export class AddressQueue<Client extends object> {
@@ -30,6 +30,15 @@ export class AddressQueue<Client extends object> {
     this.delete(client!);
     if (this.networks.delete(network)) this.networks.set(network, clients);
     return client;
+  }
+
+  /** The last client of the address with most of them; undefined if one of `address` would be as many. */
+  lastOfMany(address: string | undefined): Client | undefined {
+    const own = this.networks.get(networkOf(address ?? "") ?? "")?.size ?? 0;
+    let many: Set<Client> | undefined;
+    for (const clients of this.networks.values())
+      if (clients.size > (many?.size ?? own + 1)) many = clients;
+    return many && [...many].pop();
   }
 
   delete(client: Client): void {

@@ -1,4 +1,4 @@
-import { AddressQueue } from "../../src/server/addressQueue";
+import { AddressQueue } from "../../src/utils/addressQueue";
 
 function queueOf(...names: string[]): AddressQueue<{ name: string }> {
   const queue = new AddressQueue<{ name: string }>();
