@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { explainable } from "../environment/bootErrors";
 import { ActionheroError, loadFailure, toError } from "../errors";
-import { arrayUnique, hashMerge, mergeBlock } from "../utils/objects";
+import { arrayUnique, hashMerge, hasPath, mergeBlock } from "../utils/objects";
 import { listSourceFiles } from "../utils/fileUtils";
 import { loadModule } from "../utils/modules";
 import type {
@@ -470,7 +470,7 @@ export function originOfSetting(
     process.env[OVERRIDES] ?? "",
     ...flagValues(OVERRIDES),
   ].filter((source) => source !== "");
-  if (overrides.some((source) => has(JSON.parse(source), steps)))
+  if (overrides.some((source) => hasPath(JSON.parse(source), steps)))
     return { name: OVERRIDES };
 
   const { projectRoot, typescript } = config.process;
@@ -485,16 +485,6 @@ export function originOfSetting(
 function sets(file: string, steps: readonly string[], config: Config): boolean {
   const blocks = loadModule(file) as Record<string, ConfigBlock | undefined>;
   return [blocks.DEFAULT, blocks[config.process.env]].some(
-    (block) => block && has(hashMerge({}, block, config), steps),
+    (block) => block && hasPath(hashMerge({}, block, config), steps),
   );
-}
-
-function has(root: unknown, steps: readonly string[]): boolean {
-  let value = root;
-  for (const step of steps) {
-    if (typeof value !== "object" || value === null) return false;
-    if (!Object.hasOwn(value, step)) return false;
-    value = (value as Record<string, unknown>)[step];
-  }
-  return true;
 }

@@ -9,8 +9,8 @@ const GRACE_MS = 1_000;
 const LEAST_MS = 100;
 
 /**
- * The remaining part of `general.shutdownTimeout` plus what is left of the grace period, in ms, in the current stop; at
- * least 100. Outside of a stop, all of the timeout.
+ * The remaining time of the current stop, in ms: of `general.shutdownTimeout` and of the grace period after it, at least 100.
+ * Outside of a stop, all of `general.shutdownTimeout`.
  */
 export function shutdownTimeLeft(): number {
   const whole = settings().general.shutdownTimeout;

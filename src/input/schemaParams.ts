@@ -96,7 +96,7 @@ function coerceTexts(plan: SchemaPlan, params: Params, text: TextParams): void {
 /**
  * A form has lists as repeated fields, and other values as parts of JSON (OpenAPI 3.1, Encoding Object), which only the
  * schema tells from texts.
- * @returns the names of those that were JSON
+ * @returns the names of the fields that were JSON
  * @throws HttpError beyond a limit
  */
 function takeFormValues(

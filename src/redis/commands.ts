@@ -421,7 +421,7 @@ class WatchedServer {
   }
 }
 
-/** Whether the commands of a connection are refused at the moment, except for those that probe. */
+/** Whether the commands of a connection are refused at the moment; `PROBES` never are. */
 export function isRefusing(client: Redis): boolean {
   return deadlinesOf.get(client)?.isServerAway() ?? false;
 }

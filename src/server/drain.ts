@@ -96,7 +96,7 @@ export class Drain<Client> {
       );
   }
 
-  /** The time until the deadline plus what is left of the grace period, in ms; at least 100. */
+  /** The remaining time until the end of the grace period after the deadline, in ms; at least 100. */
   timeLeft(): number {
     return withGrace(this.deadline - performance.now());
   }

@@ -1,6 +1,6 @@
 /**
- * The memory of the heads of requests, their targets and header lines, counted for `general.maxHeldBytes`: of those that wait
- * or follow another one of their connection, of those with many lines, and of those that have not arrived completely.
+ * Counts the memory of request heads (targets and header lines) for `general.maxHeldBytes`. A head counts if its request waits or
+ * follows another one of its connection, if it has many lines, or if it is incomplete.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";

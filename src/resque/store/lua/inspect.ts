@@ -1,4 +1,4 @@
-/** Scripts that look into the queues, and those that change one job, plan or lock. */
+/** Scripts that inspect the queues, and scripts that change one job, plan or lock. */
 import { EFFECTS } from "./effects";
 import {
   A,
