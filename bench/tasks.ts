@@ -210,6 +210,7 @@ async function compare(
   return table;
 }
 
+/** When jobs start; for peers that have a queue. */
 async function distribution(
   peers: Peer[],
   command: "idle" | "late",
@@ -218,6 +219,7 @@ async function distribution(
 ): Promise<Results[string]> {
   const table: Record<string, object> = {};
   for (const peer of peers) {
+    if (peer.script === "roundTrip") continue;
     const count = Math.max(3, Math.round((peer.isSlow ? slow : fast) * SCALE));
     const values = await tell<number[]>(peer, { command, count, overMs: 4000 });
     table[peer.name] = {

@@ -78,32 +78,33 @@ export function writeProject(
 /**
  * Start the servers that `--servers=a;b` names, all by default, and the load; whatever happens, they end with `work`.
  * @param loadScript below bench/
+ * @returns the result of `work`
  */
-export async function withServers<Spec extends ServerSpec>(
+export async function withServers<Spec extends ServerSpec, Result>(
   scratch: string,
   specs: Record<string, Spec>,
   loadScript: string,
-  work: (servers: Running<Spec>[], load: ChildProcess) => Promise<void>,
-): Promise<void> {
+  work: (servers: Running<Spec>[], load: ChildProcess) => Promise<Result>,
+): Promise<Result> {
   const load = startLoad(loadScript);
   try {
-    await withServersAlone(scratch, specs, (servers) => work(servers, load));
+    return await withServersAlone(scratch, specs, (servers) => work(servers, load));
   } finally {
     load.kill();
   }
 }
 
 /** The same for servers that do their work by themselves. */
-export async function withServersAlone<Spec extends ServerSpec>(
+export async function withServersAlone<Spec extends ServerSpec, Result>(
   scratch: string,
   specs: Record<string, Spec>,
-  work: (servers: Running<Spec>[]) => Promise<void>,
-): Promise<void> {
+  work: (servers: Running<Spec>[]) => Promise<Result>,
+): Promise<Result> {
   const servers: Running<Spec>[] = [];
   try {
     for (const [name, spec] of chosen(specs))
       servers.push(await start(name, spec, scratch));
-    await work(servers);
+    return await work(servers);
   } finally {
     for (const { child } of servers) child.kill("SIGKILL");
     fs.rmSync(scratch, { recursive: true, force: true });
