@@ -2,32 +2,33 @@
  * What a chat message costs per member: one sender talks to 500 members on one node, and spread over two, against
  * bare ws with one redis channel. All servers run at once and are loaded in turn, in short interleaved slices.
  *
- * Options: --rounds=7 --ms=1000 --members=500
+ * Options: --rounds=7 --ms=1000 --members=500 --profile
  */
-import { execFileSync, fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
+import {
+  median,
+  print,
+  profileOf,
+  round,
+  spreadOf,
+  type Table,
+} from "./support/measure";
+import { flag, numberOption } from "./support/options";
 import { startRedis } from "./support/redis";
+import {
+  scratchFolder,
+  start,
+  startLoad,
+  tell,
+  type Running,
+} from "./support/servers";
 
-const option = (name: string, fallback: number) =>
-  Number(
-    process.argv
-      .find((argument) => argument.startsWith(`--${name}=`))
-      ?.slice(name.length + 3) ?? fallback,
-  );
-
-const ROUNDS = option("rounds", 7);
-const SLICE_MS = option("ms", 1000);
-const MEMBERS = option("members", 500);
+const ROUNDS = numberOption("rounds", 7);
+const SLICE_MS = numberOption("ms", 1000);
+const MEMBERS = numberOption("members", 500);
 const IN_FLIGHT = [1, 8];
-const START_TIMEOUT_MS = 30_000;
-
-interface Running {
-  child: ChildProcess;
-  port: number;
-}
 
 /** Servers that share a room. */
 interface Peer {
@@ -42,7 +43,7 @@ interface Slice {
 }
 
 const children: ChildProcess[] = [];
-const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "bench-chat-"));
+const scratch = scratchFolder("chat");
 
 async function redisUrl(): Promise<string> {
   const { child, url } = await startRedis();
@@ -57,27 +58,6 @@ function project(): string {
   fs.mkdirSync(path.join(folder, "dist", "config"), { recursive: true });
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));
   return folder;
-}
-
-function start(script: string, env: Record<string, string>): Promise<Running> {
-  const child = fork(path.join(__dirname, "chat", script), [], {
-    cwd: scratch,
-    execArgv: [],
-    env: { ...process.env, NODE_ENV: "production", LOG_LEVEL: "info", ...env },
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
-  children.push(child);
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`${script} did not start`)),
-      START_TIMEOUT_MS,
-    );
-    child.once("exit", () => reject(new Error(`${script} has ended`)));
-    child.once("message", ({ port }: { port: number }) => {
-      clearTimeout(timer);
-      resolve({ child, port });
-    });
-  });
 }
 
 async function startPeers(nodes: number): Promise<Peer[]> {
@@ -98,21 +78,24 @@ async function startPeers(nodes: number): Promise<Peer[]> {
     { name: "ws + redis", nodes: [] },
     { name: "actionhero 30", nodes: [] },
   ];
+  const add = async (
+    peer: Peer,
+    script: string,
+    env: Record<string, string>,
+  ) => {
+    const name = `${peer.name} ${peer.nodes.length}`;
+    const running = await start(name, { script, env }, scratch);
+    children.push(running.child);
+    peer.nodes.push(running);
+  };
   for (let node = 0; node < nodes; node++) {
-    peers[0].nodes.push(await start("bare.js", bare));
-    peers[1].nodes.push(
-      await start("actionhero.js", { ...ours, ACTIONHERO_TITLE: `n${node}` }),
-    );
+    await add(peers[0], "chat/bare.js", bare);
+    await add(peers[1], "chat/actionhero.js", {
+      ...ours,
+      ACTIONHERO_TITLE: `n${node}`,
+    });
   }
   return peers;
-}
-
-async function tell<T>(child: ChildProcess, message: object | string) {
-  const answer = once(child, "message");
-  child.send(message);
-  const [value] = (await answer) as [T & { error?: string }];
-  if (value.error) throw new Error(value.error);
-  return value;
 }
 
 async function cpuOf(nodes: Running[]): Promise<number> {
@@ -139,14 +122,11 @@ async function slice(
   };
 }
 
-const median = (numbers: number[]) =>
-  [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-
 async function compare(
   load: ChildProcess,
   [bare, ours]: Peer[],
   inFlight: number,
-): Promise<object> {
+): Promise<Table> {
   const slices: [Slice, Slice][] = [];
   for (let round = -1; round < ROUNDS; round++) {
     const pair: [Slice, Slice] = [
@@ -155,27 +135,28 @@ async function compare(
     ];
     if (round >= 0) slices.push(pair); // the first warms up
   }
-  const ratios = slices.map(([a, b]) => b.perSecond / a.perSecond);
-  const of = (index: 0 | 1, field: keyof Slice) =>
-    median(slices.map((pair) => pair[index][field]));
-  return {
-    "ws/s": Math.round(of(0, "perSecond")),
-    "ours/s": Math.round(of(1, "perSecond")),
-    ratio: Number(median(ratios).toFixed(2)),
-    lowest: Number(Math.min(...ratios).toFixed(2)),
-    highest: Number(Math.max(...ratios).toFixed(2)),
-    "ws us": Number(of(0, "microseconds").toFixed(1)),
-    "ours us": Number(of(1, "microseconds").toFixed(1)),
-  };
+  const table: Table = {};
+  for (const [index, peer] of [bare, ours].entries()) {
+    const own = slices.map((pair) => pair[index]);
+    const ratioOf = (key: keyof Slice) =>
+      spreadOf(own.map((one, i) => one[key] / slices[i][0][key]));
+    table[peer.name] = {
+      cpu: round(median(own.map(({ microseconds }) => microseconds)), 2),
+      perSecond: Math.round(median(own.map(({ perSecond }) => perSecond))),
+      timesWs: ratioOf("microseconds"),
+      rateTimesWs: ratioOf("perSecond"),
+      ...(flag("profile") &&
+        (await profileOf(peer.nodes[0], () => slice(load, peer, inFlight)))),
+    };
+  }
+  return table;
 }
 
 async function main(): Promise<void> {
-  const results: Record<string, object> = {};
+  const results: Record<string, Table> = {};
   for (const nodes of [1, 2]) {
     const peers = await startPeers(nodes);
-    const load = fork(path.join(__dirname, "chat", "load.js"), [], {
-      execArgv: [],
-    });
+    const load = startLoad("chat/load.js");
     children.push(load);
     for (const { name, nodes } of peers)
       await tell(load, {
@@ -188,22 +169,16 @@ async function main(): Promise<void> {
         await compare(load, peers, inFlight);
     end();
   }
-  console.table(results);
-  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], {
-    cwd: __dirname,
-    encoding: "utf8",
-  }).trim();
-  const { version: node } = process;
-  console.log(
-    JSON.stringify({ bench: "chat", node, commit, rounds: ROUNDS, results }),
+  print(
+    "chat",
+    MEMBERS,
+    results,
+    (name) => `${name}: CPU of all nodes in microseconds per delivery`,
   );
 }
 
 function end(): void {
-  for (const child of children.splice(0)) {
-    child.removeAllListeners("exit");
-    child.kill("SIGKILL");
-  }
+  for (const child of children.splice(0)) child.kill("SIGKILL");
 }
 
 main()

@@ -10,6 +10,7 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { median, round, spreadOf } from "./support/measure";
 import { startRedis } from "./support/redis";
 
 const option = (name: string, fallback: string) =>
@@ -167,13 +168,10 @@ function tell<T>(peer: Peer, message: object): Promise<T> {
   });
 }
 
-const median = (values: number[]) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 const part = (values: number[], share: number) =>
   [...values].sort((a, b) => a - b)[
     Math.min(values.length - 1, Math.floor(values.length * share))
   ] ?? NaN;
-const round = (value: number, digits = 1) => Number(value.toFixed(digits));
 
 type Results = Record<string, Record<string, object>>;
 
@@ -194,7 +192,7 @@ async function compare(
     if (list.length === 0) continue;
     const own = list.map((cost) => cost.own);
     const ratio = (key: keyof Cost) =>
-      round(median(list.map((c, i) => c[key] / reference[i]?.[key])), 2);
+      spreadOf(list.map((c, i) => c[key] / reference[i]?.[key]));
     table[name] = {
       cpu: round(median(own)),
       min: round(Math.min(...own)),

@@ -9,11 +9,7 @@ import * as net from "node:net";
 import * as tls from "node:tls";
 import { measureCpu, print, type Table } from "./support/measure";
 import { numberOption, option } from "./support/options";
-import {
-  scratchFolder,
-  withServers,
-  type Running,
-} from "./support/servers";
+import { scratchFolder, withServers, type Running } from "./support/servers";
 import { socketServers, type SocketSpec } from "./tcp/servers";
 
 const CONNECTIONS = numberOption("connections", 100);

@@ -104,8 +104,8 @@ text { fill: #e5e7eb }
 .spread, .goal { stroke: #e5e7eb }
 }
 </style>
-<text x="${BAR_LEFT}" y="18" font-weight="600">Time per operation / the peer's: shorter is better</text>
-<text class="note" x="${BAR_LEFT}" y="36">1 = the peer; upright line: goal; thin line: least and greatest ratio; amber: goal not reached</text>
+<text x="8" y="18" font-weight="600">Time per operation as a multiple of the peer's: shorter is better</text>
+<text class="note" x="8" y="36">1 = the peer; upright line: goal; thin line: least and greatest ratio; amber: goal not reached</text>
 <path class="one" d="M${x(1)} ${TOP - 8}V${bottom}"/>
 ${bars.join("\n")}
 </svg>

@@ -67,7 +67,7 @@ export async function measureCpu<Server extends Running>(
 }
 
 /** The shares of a server's time under load, after everything was measured: the profiler itself costs time. */
-async function profileOf(
+export async function profileOf(
   server: Running,
   work: () => Promise<unknown>,
 ): Promise<object> {
@@ -108,9 +108,13 @@ function summaryOf(slices: Slice[]) {
 
 /** The median of the ratios within a round, and the least and the greatest: what else the machine does falls on both. */
 function timesOf(own: Slice[], reference: Slice[]): string {
-  const ratios = own.map(
-    ({ microseconds }, i) => microseconds / reference[i].microseconds,
+  return spreadOf(
+    own.map(({ microseconds }, i) => microseconds / reference[i].microseconds),
   );
+}
+
+/** `"median (least-greatest)"` of ratios. */
+export function spreadOf(ratios: number[]): string {
   const [middle, least, most] = [
     median(ratios),
     Math.min(...ratios),

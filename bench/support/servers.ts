@@ -88,7 +88,9 @@ export async function withServers<Spec extends ServerSpec, Result>(
 ): Promise<Result> {
   const load = startLoad(loadScript);
   try {
-    return await withServersAlone(scratch, specs, (servers) => work(servers, load));
+    return await withServersAlone(scratch, specs, (servers) =>
+      work(servers, load),
+    );
   } finally {
     load.kill();
   }

@@ -17,7 +17,11 @@ const execArgv = ["--expose-gc"];
 const GENERAL =
   "exports.DEFAULT = { general: () => ({ simultaneousActions: 1000 }) };";
 
-function project(folder: string, isSilent: boolean, secure: boolean): SocketSpec {
+function project(
+  folder: string,
+  isSilent: boolean,
+  secure: boolean,
+): SocketSpec {
   const socket = {
     enabled: true,
     port: 0,

@@ -55,9 +55,9 @@ describe("the picture of the results", () => {
       ),
     );
     expect(rows.map(({ work }) => work)).toEqual(["GET"]);
-    expect(() => readRows(table("| GET | Fastify | small | 1 | yes |"))).toThrow(
-      'GET: cannot read "small" and "1"',
-    );
+    expect(() =>
+      readRows(table("| GET | Fastify | small | 1 | yes |")),
+    ).toThrow('GET: cannot read "small" and "1"');
     expect(() => readRows("no table")).toThrow("no table with the columns");
   });
 });
