@@ -1,46 +1,37 @@
 /** Runs one action for one connection: checks, middleware, params, the action itself, the error, the log line. */
-import { api, IN_LINE } from "../api";
+import { api } from "../api";
 import { settings } from "../config/settings";
-import { fitted, outputOf } from "./output";
-import { errorText } from "../errors";
+import { forgetCalls, takeFailedCall } from "../connection/calls";
 import type { Connection } from "../connection/connection";
-import { takeFailedCall, forgetCalls } from "../connection/calls";
-import { textParamsOf } from "../connection/verbs";
-import { nameAction } from "../context/context";
-import {
-  applyInputs,
-  isReduced,
-  reduceParams,
-  type InputCall,
-  type SafeParams,
-  type TextParams,
-} from "../input/field";
-import { planOf } from "../input/schemaPlan";
-import { applySchema } from "../input/schemaParams";
-import { isStandardSchema, type Inputs, type ParamsFrom } from "../input/types";
+import { errorText } from "../errors";
+import type { ParamsFrom } from "../input/types";
+import { log } from "../log/log";
 import type { Overload } from "../overload/overload";
+import { traceMiddleware, tracing } from "../tracing/tracer";
 import { isThenable, promiseOf } from "../utils/promises";
 import type { Action } from "./action";
+import {
+  countAsRunning,
+  countRefused,
+  findAction,
+  refusalOf,
+  serverOf,
+} from "./admission";
 import { Cancellation, failureOf } from "./cancellation";
-import { isMistake } from "../exposure/errors";
-import { log } from "../log/log";
+import { checkParams, isOfParams, lockAndJudge } from "./checkParams";
 import { runOnce } from "./idempotency";
-import type { MetricsApi } from "../metrics/types";
-import { countRequest } from "./rateLimit";
+import { fitted, outputOf } from "./output";
 import {
   errorLogLine,
   type ErrorLogLine,
   listErrors,
+  measureAction,
   reportAction,
 } from "./report";
-import { traceAction, traceName, traceOutcome } from "./spans";
-import { latestVersion } from "./registry";
-import { globalSafeParams } from "./safeParams";
-import { ActionsStatus, errorForStatus } from "./status";
-import { traceMiddleware, tracing } from "../tracing/tracer";
 import { addToResponse, hideOwnError, putError } from "./response";
+import { traceAction, traceOutcome } from "./spans";
+import { ActionsStatus, errorForStatus } from "./status";
 
-const NO_INPUTS: Inputs = {};
 const NO_MIDDLEWARE: string[] = [];
 const UNNAMED: Pick<Partial<InLineCall>, "actionName" | "apiVersion"> = {};
 
@@ -50,20 +41,13 @@ type MiddlewareNames = [global: readonly string[], local: readonly string[]];
 /** Not an enumerable property of `data`. */
 const CANCELLATION = Symbol("cancellation");
 
-/** The part of a server that actions need; servers of plugins may be objects without a base class. */
-interface TransportOfActions {
-  hasAnswered(connection: Connection, messageId: string | number): boolean;
-  textParams(connection: Connection, params: object): TextParams;
-  refusesActions(): boolean;
-}
-
 /** `this`, or the result of an in-line call; a promise only if something has to be waited for. */
 type Outcome = unknown;
 
 /** One run of an action. */
 interface Call extends Readonly<CallOptions> {
   /** The params of the connection when the request arrived. */
-  readonly sent: object;
+  readonly arrivedParams: object;
   overload: Overload | undefined;
   /** The session store of this run; a restart in this process creates another. */
   sessions: (typeof api)["storedSessions"];
@@ -182,6 +166,14 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.params = Object.freeze(this.params) as typeof this.params;
   }
 
+  /** Undefined if `this` is a project's Proxy, which has no private fields. */
+  private takeOwnParams(): object | undefined {
+    if (!(#ownParams in this)) return undefined;
+    const own = this.#ownParams;
+    this.#ownParams = undefined;
+    return own;
+  }
+
   /**
    * Run the action named by the arguments, else by the params.
    * @returns this, when the response is complete; an action's error is in `response.error`, nothing is thrown
@@ -205,12 +197,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
     inLine: InLineCall | undefined,
   ): Call {
     // another request of the client may replace the params of the connection
-    const sent = this.connection.params;
+    const arrivedParams = this.connection.params;
     return {
       server,
       onLateError,
       inLine,
-      sent,
+      arrivedParams,
       overload: undefined,
       sessions: undefined,
       isGuarded: false,
@@ -218,8 +210,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * Most actions are params and `run`. Their way creates no promise beside that of `run`, since each `async` function on
-   * the hot path costs 1 % of a request; it differs from the way of the others only in what it need not wait for.
+   * Actions without middleware, timeout, stored session and idempotency key take the fast path `runSync()`, which creates
+   * no promise beside that of `run`, since each `async` function on the hot path costs 1 % of a request. The steps are those
+   * of `runSteps()`.
    * @returns a promise only if something has to be waited for
    * @throws errors of the listeners of `actionComplete`, at once or by the promise
    */
@@ -233,73 +226,73 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.working = true;
     connection.totalActions++;
     connection.pendingActions++;
-    this.resolveTemplate(actionName, apiVersion);
-    const refusal = this.refusal();
+    findAction(this, actionName, apiVersion);
+    const refusal = refusalOf(this);
     if (refusal !== undefined) return this.refuse(call, refusal);
-    const isPlain = this.isPlain();
-    call.overload = this.enter();
-    return isPlain ? this.runPlain(call) : this.runAround(call);
+    const isRunOnly = this.isRunOnly();
+    call.overload = countAsRunning(connection);
+    return isRunOnly ? this.runSync(call) : this.runWithMiddleware(call);
   }
 
   /** Whether there is nothing to do before, around or after `run`. */
-  private isPlain(): boolean {
+  private isRunOnly(): boolean {
     const { timeout, idempotent } = this.actionTemplate!;
     return !timeout && !idempotent && this.middlewareNames() === undefined;
   }
 
-  private runPlain(call: Call): Outcome {
+  private runSync(call: Call): Outcome {
     let status: ActionsStatus | undefined;
     let response: unknown;
     let isLate: boolean;
     try {
       const opened = this.openSession(call);
-      if (opened) return this.runAround(call, opened);
-      const checks = this.checkParams(call.sent);
-      if (checks) return this.runChecked(call, checks);
-      status = this.verdict();
+      if (opened) return this.runWithMiddleware(call, opened);
+      const checks = checkParams(this, call.arrivedParams, this.takeOwnParams());
+      if (checks) return this.runAfterChecks(call, checks);
+      status = lockAndJudge(this);
       if (status === undefined) response = this.runFitted();
       isLate = isThenable(response);
     } catch (error) {
-      return this.failed(call, error);
+      return this.finishWithError(call, error);
     }
     // outside of the `try`: what listeners throw must not end the action a second time
-    if (status !== undefined) return this.conclude(call, status);
-    if (!isLate) return this.succeed(call, response);
+    if (status !== undefined) return this.finish(call, status);
+    if (!isLate) return this.finishWithResponse(call, response);
     call.isGuarded = isGuarding(call);
     return Promise.resolve(response).then(
-      (late) => this.endLate(call, late, undefined),
-      (error: unknown) => this.endLate(call, undefined, { error }),
+      (late) => this.finishAsync(call, late, undefined),
+      (error: unknown) => this.finishAsync(call, undefined, { error }),
     );
   }
 
-  /** The end of an action that was waited for. @param failure what it threw, if it did */
-  private endLate(
+  /** Finish an action whose `run` returned a promise. @param failure what it threw, if it did */
+  private finishAsync(
     call: Call,
     response: unknown,
     failure: { error: unknown } | undefined,
   ): Outcome {
     try {
       const outcome = failure
-        ? this.failed(call, failure.error)
-        : this.succeed(call, response);
+        ? this.finishWithError(call, failure.error)
+        : this.finishWithResponse(call, response);
       if (!isGuarding(call) || !isThenable(outcome)) return outcome;
       return outcome.then(undefined, (error: unknown) =>
-        this.endBroken(call, error),
+        this.failCaller(call, error),
       );
     } catch (error) {
-      return this.endBroken(call, error);
+      return this.failCaller(call, error);
     }
   }
 
-  /** A listener of `actionComplete` has thrown, or an in-line action has failed. */
-  private endBroken({ onLateError, inLine }: Call, error: unknown): Outcome {
+  /** Give the caller the error of a listener of `actionComplete`, or of an in-line action. */
+  private failCaller({ onLateError, inLine }: Call, error: unknown): Outcome {
     if (inLine) return inLine.fail(error);
     if (!onLateError) throw error;
     return onLateError(this, error);
   }
 
-  /** The same with checks that are async. */
-  private async runChecked(
+  /** The rest of `runSync()`, after checks that are async. */
+  private async runAfterChecks(
     call: Call,
     checks: PromiseLike<void>,
   ): Promise<Outcome> {
@@ -307,21 +300,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
     let response: unknown;
     try {
       await checks;
-      status = this.verdict();
+      status = lockAndJudge(this);
       if (status === undefined) response = await this.runFitted();
     } catch (error) {
-      return this.failed(call, error);
+      return this.finishWithError(call, error);
     }
     return status === undefined
-      ? this.succeed(call, response)
-      : this.conclude(call, status);
+      ? this.finishWithResponse(call, response)
+      : this.finish(call, status);
   }
 
   /**
-   * With a timeout, an idempotency key, a stored session, or middleware.
-   * @param opening the session, if that has begun
+   * The way of actions with a timeout, an idempotency key, a stored session, or middleware.
+   * @param opening the opening of the session, if it has begun
    */
-  private async runAround(
+  private async runWithMiddleware(
     call: Call,
     opening?: Promise<void>,
   ): Promise<Outcome> {
@@ -340,7 +333,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
           : ActionsStatus.GenericError;
     }
     timed?.stopTimer();
-    return this.conclude(call, status, thrown);
+    return this.finish(call, status, thrown);
   }
 
   /** @returns how the action ends, unless a step throws */
@@ -348,18 +341,17 @@ export class ActionProcessor<ActionClass extends Action = any> {
     call: Call,
     opening: Promise<void> | undefined,
   ): Promise<ActionsStatus> {
-    const { sent } = call;
     const opened = opening ?? this.openSession(call);
     if (opened) await this.untilTimeout(opened);
     const middleware = this.middlewareNames();
     if (middleware)
       await this.untilTimeout(this.runMiddleware(middleware, "preProcessor"));
-    const checks = this.checkParams(sent);
+    const checks = checkParams(this, call.arrivedParams, this.takeOwnParams());
     if (checks) await this.untilTimeout(checks);
-    const status = this.verdict();
+    const status = lockAndJudge(this);
     if (status !== undefined) return status;
     let response: unknown = this.actionTemplate!.idempotent
-      ? runOnce(this, sent, () => this.runFitted())
+      ? runOnce(this, call.arrivedParams, () => this.runFitted())
       : this.runFitted();
     if (isThenable(response)) response = await this.untilTimeout(response);
     addToResponse(this, response);
@@ -376,26 +368,29 @@ export class ActionProcessor<ActionClass extends Action = any> {
 
   /** End an action that may not run. Unknown and blocked actions count for the rate limit. */
   private refuse(call: Call, status: ActionsStatus): Outcome {
-    const counted = this.countRefused(status);
-    if (!counted) return this.conclude(call, status);
+    const counted = countRefused(this.connection, status);
+    if (!counted) return this.finish(call, status);
     return counted.then((error) =>
       error
-        ? this.conclude(call, ActionsStatus.GenericError, error)
-        : this.conclude(call, status),
+        ? this.finish(call, ActionsStatus.GenericError, error)
+        : this.finish(call, status),
     );
   }
 
-  private succeed(call: Call, response: unknown): Outcome {
+  // --- The end of an action, in this order: finish(), failOnUnawaited(); for errors wordError(), showError() and
+  // respondWithError(); then respond(), which calls record().
+
+  private finishWithResponse(call: Call, response: unknown): Outcome {
     try {
       addToResponse(this, response, false);
     } catch (error) {
-      return this.failed(call, error);
+      return this.finishWithError(call, error);
     }
-    return this.conclude(call, ActionsStatus.Complete);
+    return this.finish(call, ActionsStatus.Complete);
   }
 
-  private failed(call: Call, error: unknown): Outcome {
-    return this.conclude(call, ActionsStatus.GenericError, this.errorOf(error));
+  private finishWithError(call: Call, error: unknown): Outcome {
+    return this.finish(call, ActionsStatus.GenericError, this.errorOf(error));
   }
 
   private errorOf(thrown: unknown): unknown {
@@ -409,64 +404,67 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /**
-   * The outcome of the action is known.
-   * @param thrown of an action that failed with an error
+   * The outcome of the action is known: save the session.
+   * @param thrown the error of an action that failed with one
    */
-  private conclude(
+  private finish(
     call: Call,
     status: ActionsStatus,
     thrown?: unknown,
   ): Outcome {
     const saved = call.sessions?.save(this.connection);
-    if (!saved) return this.settle(call, status, thrown);
+    if (!saved) return this.failOnUnawaited(call, status, thrown);
     return saved.then((unsaved) =>
       unsaved === undefined
-        ? this.settle(call, status, thrown)
-        : this.settleUnsaved(call, status, [thrown, unsaved]),
+        ? this.failOnUnawaited(call, status, thrown)
+        : this.failOnUnsaved(call, status, [thrown, unsaved]),
     );
   }
 
   /** The client must not believe that its session was kept; an action that failed keeps its own error. */
-  private settleUnsaved(
+  private failOnUnsaved(
     call: Call,
     status: ActionsStatus,
     [thrown, unsaved]: [thrown: unknown, unsaved: unknown],
   ): Outcome {
     if (status === ActionsStatus.Complete) {
       this.response = {};
-      return this.settle(call, ActionsStatus.GenericError, unsaved);
+      return this.failOnUnawaited(call, ActionsStatus.GenericError, unsaved);
     }
     log(`the session was not saved: ${errorText(unsaved)}`, "error", {
       action: this.action,
     });
-    return this.settle(call, status, thrown);
+    return this.failOnUnawaited(call, status, thrown);
   }
 
-  private settle(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
+  /** An action fails by a failed call of its connection's methods that it did not await. */
+  private failOnUnawaited(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
     call.overload?.leave();
     const isComplete = status === ActionsStatus.Complete;
     const unawaited = takeFailedCall(this.connection, !isComplete);
     if (unawaited)
-      return this.fail(call, ActionsStatus.GenericError, unawaited.error);
-    if (!isComplete) return this.fail(call, status, thrown);
-    return this.end(call, status);
+      return this.wordError(call, ActionsStatus.GenericError, unawaited.error);
+    if (!isComplete) return this.wordError(call, status, thrown);
+    return this.respond(call, status);
   }
 
-  private fail(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
+  /** Ask `config.errors` for the error of the client. */
+  private wordError(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
     let error: unknown;
     try {
       error = errorForStatus(status, this, thrown);
     } catch (failure) {
-      return this.failWith(call, status, failure, failure); // the project's own message function is broken
+      return this.showError(call, status, failure, failure); // the project's own message function is broken
     }
-    if (!isThenable(error)) return this.failWith(call, status, error, thrown);
+    if (!isThenable(error)) return this.showError(call, status, error, thrown);
     return Promise.resolve(error).then(
-      (late) => this.failWith(call, status, late, thrown),
-      (failure: unknown) => this.failWith(call, status, failure, failure),
+      (late) => this.showError(call, status, late, thrown),
+      (failure: unknown) => this.showError(call, status, failure, failure),
     );
   }
 
-  private failWith(
+  /** Put the error into the response. */
+  private showError(
     call: Call,
     status: ActionsStatus,
     error: unknown,
@@ -477,11 +475,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const errorId = putError(this, error, thrown);
     const listed = isOfParams(status) ? listErrors(this) : undefined;
     return listed
-      ? listed.then(() => this.endFailed(call, status, error, errorId))
-      : this.endFailed(call, status, error, errorId);
+      ? listed.then(() => this.respondWithError(call, status, error, errorId))
+      : this.respondWithError(call, status, error, errorId);
   }
 
-  private endFailed(
+  private respondWithError(
     call: Call,
     status: ActionsStatus,
     error: unknown,
@@ -489,16 +487,16 @@ export class ActionProcessor<ActionClass extends Action = any> {
   ): Outcome {
     // the action that would have responded has failed, and the client waits
     if (this.toRender !== true && !this.isAnswered()) this.toRender = true;
-    return this.end(call, status, error, errorId);
+    return this.respond(call, status, error, errorId);
   }
 
-  private end(
+  private respond(
     { server, inLine }: Call,
     status: ActionsStatus,
     error?: unknown,
     errorId?: string,
   ): Outcome {
-    this.complete(status, error, errorId ?? hideOwnError(this));
+    this.record(status, error, errorId ?? hideOwnError(this));
     server?.emit("actionComplete", this);
     return inLine ? inLine.resultOf(this) : this;
   }
@@ -536,7 +534,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   private runGuarded(call: Call): Outcome {
     const done = this.runWith(call);
     return isThenable(done) && !call.isGuarded
-      ? done.then(undefined, (error: unknown) => this.endBroken(call, error))
+      ? done.then(undefined, (error: unknown) => this.failCaller(call, error))
       : done;
   }
 
@@ -562,53 +560,6 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return errorLogLine(error);
   }
 
-  private resolveTemplate(actionName?: string, apiVersion?: string | number) {
-    const params = this.params as Record<string, any>;
-    this.action = actionName || (params.action as string | null);
-    const { action } = this;
-    // own properties only: a client may request the action "constructor"
-    if (
-      typeof action !== "string" ||
-      !Object.hasOwn(api.actions.actions, action)
-    )
-      return;
-    const versions = api.actions.actions[action]!;
-    const version: unknown =
-      apiVersion || params.apiVersion || latestVersion(action);
-    // a client may send an object, which may not be convertible to a key
-    if (typeof version !== "string" && typeof version !== "number") return;
-    if (!params.apiVersion) params.apiVersion = version;
-    if (!Object.hasOwn(versions, version)) return;
-    this.actionTemplate = versions[version] as ActionClass;
-    nameAction(this.connection, action);
-    if (tracing.tracer) traceName(tracing.tracer, this);
-  }
-
-  /** The reason for refusing the action, or undefined. */
-  private refusal(): ActionsStatus | undefined {
-    const { connection, actionTemplate } = this;
-    if (api.running !== true || isRefusing(connection))
-      return ActionsStatus.ServerShuttingDown;
-    const limit = settings().general.simultaneousActions;
-    if (connection.pendingActions > limit) return ActionsStatus.TooManyRequests;
-    if (!actionTemplate) return ActionsStatus.UnknownAction;
-    if (actionTemplate.blockedConnectionTypes?.includes(connection.type))
-      return ActionsStatus.UnsupportedServerType;
-    const { overload } = api;
-    if (overload?.isOverloaded !== true || connection.type === IN_LINE)
-      return undefined;
-    overload.noteRefusal();
-    return ActionsStatus.Overloaded;
-  }
-
-  /** Count as running for `general.overload`; in-line actions are part of their caller. */
-  private enter(): Overload | undefined {
-    const { overload } = api;
-    if (!overload || this.connection.type === IN_LINE) return undefined;
-    overload.enter();
-    return overload;
-  }
-
   /** Run the action; its output schema, if any, filters the response. */
   private runFitted(): unknown {
     const template = this.actionTemplate!;
@@ -628,87 +579,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
       : work;
   }
 
-  /**
-   * Middleware counts actions for `general.rateLimit`; actions that cannot run are counted here.
-   * @returns the error of a client over its limit
-   */
-  private countRefused(
-    status: ActionsStatus | undefined,
-  ): Promise<unknown> | undefined {
-    if (
-      status !== ActionsStatus.UnknownAction &&
-      status !== ActionsStatus.UnsupportedServerType
-    )
-      return undefined;
-    return countRequest(this.connection)?.then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-  }
-
   /** Global middleware and that of the action, or undefined without any. */
   private middlewareNames(): MiddlewareNames | undefined {
     const local = this.actionTemplate!.middleware ?? NO_MIDDLEWARE;
     const global = api.actions.globalMiddleware;
     return global.length > 0 || local.length > 0 ? [global, local] : undefined;
-  }
-
-  /**
-   * @param sent the value of `connection.params` when the request arrived
-   * @returns a promise only if a schema, formatter, validator or default is async
-   */
-  private checkParams(sent: object): void | PromiseLike<void> {
-    const inputs = (this.actionTemplate!.inputs ?? NO_INPUTS) as Inputs;
-    const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
-    if (isStandardSchema(inputs)) {
-      const text = textOf(this.connection, sent);
-      const call = { errors: this, safeParams, text };
-      const checked = applySchema(planOf(inputs), this.params, call);
-      if (isThenable(checked))
-        return checked.then((params) => void (this.params = params as never));
-      this.params = checked as typeof this.params;
-      return undefined;
-    }
-    const own = this.takeOwnParams();
-    // most requests have no params but those of their action: then a copy would cost as much as the checks
-    if (
-      this.params !== own ||
-      Object.isFrozen(this.params) ||
-      !isReduced(this.params, inputs, safeParams)
-    )
-      this.params = reduceParams(
-        this.params,
-        inputs,
-        safeParams,
-      ) as typeof this.params;
-    const call = new ParamsCall(this, safeParams, sent);
-    return applyInputs(inputs, this.params, call);
-  }
-
-  /** Undefined if `this` is a project's Proxy, which has no private fields. */
-  private takeOwnParams(): object | undefined {
-    if (!(#ownParams in this)) return undefined;
-    const own = this.#ownParams;
-    this.#ownParams = undefined;
-    return own;
-  }
-
-  /** Freeze the params. @returns the status if the action must not run, otherwise undefined */
-  private verdict(): ActionsStatus | undefined {
-    this.lockParams();
-    if (this.missingParams.length > 0) return ActionsStatus.MissingParams;
-    if (this.validatorErrors.length > 0) {
-      this.throwMistake();
-      return ActionsStatus.ValidatorErrors;
-    }
-    return this.toProcess === true ? undefined : ActionsStatus.Complete;
-  }
-
-  /** A validator that failed by a bug: its error is hidden from clients. */
-  private throwMistake(): void {
-    if (settings().errors.exposeMessages !== "intended") return;
-    const mistake = (this.validatorErrors as unknown[]).find(isMistake);
-    if (mistake) throw mistake;
   }
 
   private async runMiddleware(
@@ -737,7 +612,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     }
   }
 
-  private complete(
+  private record(
     status: ActionsStatus,
     error: unknown,
     errorId: string | undefined,
@@ -750,21 +625,9 @@ export class ActionProcessor<ActionClass extends Action = any> {
     this.actionStatus = status;
     this.working = false;
     this[CANCELLATION]?.end();
-    this.measure();
+    measureAction(this);
     if (tracing.tracer) traceOutcome(tracing.tracer, this, error);
     reportAction(this, error, errorId);
-  }
-
-  private measure(): void {
-    const { metrics } = api as { metrics?: MetricsApi };
-    if (metrics?.watch === undefined) return;
-    const { connection, actionTemplate, action, actionStatus } = this;
-    metrics.watch.action(
-      connection.type,
-      actionTemplate ? action! : undefined,
-      ActionsStatus[actionStatus!],
-      this.duration!,
-    );
   }
 
   private isAnswered(): boolean {
@@ -776,51 +639,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
 // eslint-disable-next-line @typescript-eslint/unbound-method -- only compared, never called
 const { processAction } = ActionProcessor.prototype;
 
-/** In-line actions have none. */
-function serverOf({
-  type,
-}: Connection): Partial<TransportOfActions> | undefined {
-  return api.servers?.servers[type];
-}
-
-/** The params of a request that are strings. */
-function textOf(connection: Connection, sent: object): TextParams {
-  const server = serverOf(connection);
-  return server?.textParams?.(connection, sent) ?? textParamsOf(sent);
-}
-
-/** How the inputs of an action are applied to the params of a request. */
-class ParamsCall implements InputCall {
-  readonly scope: unknown;
-
-  constructor(
-    readonly errors: ActionProcessor,
-    readonly safeParams: SafeParams,
-    private readonly sent: object,
-  ) {
-    this.scope = errors;
-  }
-
-  text(): TextParams {
-    return textOf(this.errors.connection, this.sent);
-  }
-}
-
 /** Whether somebody takes the errors that come later. */
 function isGuarding({ onLateError, inLine }: Call): boolean {
   return onLateError !== undefined || inLine !== undefined;
-}
-
-function isOfParams(status: ActionsStatus): boolean {
-  return (
-    status === ActionsStatus.MissingParams ||
-    status === ActionsStatus.ValidatorErrors
-  );
-}
-
-/** Persistent servers drain gradually; in-line actions, which have no server, may run until the end. */
-function isRefusing({ type }: Connection): boolean {
-  const server: Partial<TransportOfActions> | undefined =
-    api.servers?.servers[type];
-  return server?.refusesActions?.() === true;
 }

@@ -1,4 +1,4 @@
-/** What is reported of an action: its log line, its error, and the list of invalid params. */
+/** What is reported of an action: its log line, its error, its metric, and the list of invalid params. */
 import { api } from "../api";
 import type { ErrorFormatter } from "../config/types";
 import { settings } from "../config/settings";
@@ -26,6 +26,7 @@ import {
 } from "../log/filters";
 import { type ActionheroLogLevel, log, logEscaped, willLog } from "../log/log";
 import { isRefusalLogged, type RefusalKind } from "../log/refusals";
+import type { MetricsApi } from "../metrics/types";
 import type { Action } from "./action";
 import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
@@ -73,6 +74,18 @@ export function reportAction(
       },
     );
   }
+}
+
+/** Add an action that has ended to the metrics. */
+export function measureAction(data: ActionProcessor): void {
+  const { metrics } = api as { metrics?: MetricsApi };
+  if (metrics?.watch === undefined) return;
+  metrics.watch.action(
+    data.connection.type,
+    data.actionTemplate ? data.action! : undefined,
+    ActionsStatus[data.actionStatus!],
+    data.duration!,
+  );
 }
 
 function reportFailure(
