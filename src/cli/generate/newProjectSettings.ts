@@ -6,10 +6,11 @@
  *
  * To add a row:
  * 1. Build the setting with v29's value in `config/*.ts`.
- * 2. Add a row below, in the alphabetical order of `setting`: by `changed` or `inProduction` where the values are code of one
- *    line, otherwise with its edits. Edits refer to text that occurs exactly once in the file of
- *    this repository. Edits of different rows must not overlap: to add a key to a block that other rows also extend, use
- *    `after` and `insert`, which any number of rows may do at the same place.
+ * 2. Add a row below, in the alphabetical order of `setting`: by `changed` or `inProduction` if the key has one line in
+ *    the file (override `v29` and `newProject` if the docs show them in another form), otherwise with its edits. Edits
+ *    refer to text that occurs exactly once in the file of this repository. Edits of different rows must not overlap: to
+ *    add a key to a block that other rows also extend, use `after` and `insert`, which any number of rows may do at the
+ *    same place.
  * 3. Add its line to the section "New projects" of `docs/migrating-from-v29.md`; the test prints the one it expects.
  * 4. Run `npx jest test/cli/generate/profiles`. It compares the whole configuration of both profiles in development,
  *    test and production: the differences must be exactly the paths of these rows. A row whose `setting` is a file is
@@ -39,7 +40,7 @@ export type SourceEdit =
   | { file: string; find: string; replace: string }
   | { file: string; after: string; insert: string };
 
-/** A row whose values are code of the line of its key in `config/*.ts`. */
+/** A row whose values are code after `key: ` in `config/*.ts`. */
 function changed(
   setting: string,
   v29: string,
@@ -205,19 +206,15 @@ export const production = {
   ),
 
   {
-    setting: "errors.redisAway",
+    ...changed(
+      "errors.redisAway",
+      "null as null | ((id: string) => any)",
+      `(_id: string): any =>
+        "the server is temporarily unavailable, try again later"`,
+      "clients get one text for any outage of redis, not that of the failed command; the log has the error",
+    ),
     v29: "texts of ioredis",
     newProject: "`the server is temporarily unavailable, try again later`",
-    reason:
-      "clients get one text for any outage of redis, not that of the failed command; the log has the error",
-    edits: [
-      {
-        file: "config/errors.ts",
-        find: "redisAway: null as null | ((id: string) => any),",
-        replace: `redisAway: (_id: string): any =>
-        "the server is temporarily unavailable, try again later",`,
-      },
-    ],
   },
 
   changed(
@@ -256,16 +253,10 @@ export const production = {
   ),
 
   {
-    setting: "general.filteredParams",
-    v29: "none",
-    newProject:
-      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `api-key`, `pwd`, `creditcard`, both `card` and `number`, `cvc`, `cvv`, on any level",
-    reason: "secrets must not be in logs",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "filteredParams: [] as string[] | (() => string[]),",
-        replace: `filteredParams: [
+    ...changed(
+      "general.filteredParams",
+      "[] as",
+      `[
         "**.*password*",
         "**.*passwd*",
         "**.*passphrase*",
@@ -281,9 +272,12 @@ export const production = {
         "**.*card*number*",
         "**.*cvc*",
         "**.*cvv*",
-      ] as string[] | (() => string[]),`,
-      },
-    ],
+      ] as`,
+      "secrets must not be in logs",
+    ),
+    v29: "none",
+    newProject:
+      "names with `password`, `passwd`, `passphrase`, `token`, `secret`, `authorization`, `cookie`, `apikey`, `api_key`, `api-key`, `pwd`, `creditcard`, both `card` and `number`, `cvc`, `cvv`, on any level",
   },
 
   inProduction(
@@ -293,34 +287,19 @@ export const production = {
     "`status` says only whether the server is healthy (200 or 503), `swagger` and the verb `documentation` are off",
   ),
 
-  {
-    setting: "general.maxChatBytesPerSecond",
-    v29: "0",
-    newProject: "65536",
-    reason:
-      "one client in a chat room must not disconnect members with slow connections",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "maxChatBytesPerSecond: 0,",
-        replace: "maxChatBytesPerSecond: 65_536,",
-      },
-    ],
-  },
+  changed(
+    "general.maxChatBytesPerSecond",
+    "0",
+    "65536",
+    "one client in a chat room must not disconnect members with slow connections",
+  ),
 
-  {
-    setting: "general.maxChatRooms",
-    v29: "0",
-    newProject: "100000",
-    reason: "clients must not fill redis with rooms",
-    edits: [
-      {
-        file: "config/api.ts",
-        find: "maxChatRooms: 0,",
-        replace: "maxChatRooms: 100_000,",
-      },
-    ],
-  },
+  changed(
+    "general.maxChatRooms",
+    "0",
+    "100000",
+    "clients must not fill redis with rooms",
+  ),
 
   changed(
     "general.maxConnectionsPerAddress",
@@ -337,24 +316,17 @@ export const production = {
   ),
 
   {
-    setting: "general.overload",
-    v29: "none",
-    newProject: "`maxEventLoopDelay` of 1,000 ms and `maxHeapUsed` of 0.9",
-    environments: ["production"],
-    reason:
+    ...inProduction(
+      "general.overload",
+      "none",
+      "{ maxEventLoopDelay: 1000, maxHeapUsed: 0.9 }",
       "new work is refused with 503 before the process blocks or runs out of memory",
+    ),
+    newProject: "`maxEventLoopDelay` of 1,000 ms and `maxHeapUsed` of 0.9",
     paths: [
       "general.overload",
       "general.overload.maxEventLoopDelay",
       "general.overload.maxHeapUsed",
-    ],
-    edits: [
-      {
-        file: "config/api.ts",
-        after: PRODUCTION,
-        insert: `      overload: { maxEventLoopDelay: 1000, maxHeapUsed: 0.9 },
-`,
-      },
     ],
   },
 
@@ -511,17 +483,14 @@ export const production = {
   },
 
   {
-    setting: "logger.redact",
+    ...changed(
+      "logger.redact",
+      "[] as string[] | (() => string[])",
+      "config.general.filteredParams",
+      "secrets must not be in the project's own log lines either",
+    ),
     v29: "none",
     newProject: "as `general.filteredParams`",
-    reason: "secrets must not be in the project's own log lines either",
-    edits: [
-      {
-        file: "config/logger.ts",
-        find: "redact: [] as string[] | (() => string[]),",
-        replace: "redact: config.general.filteredParams,",
-      },
-    ],
   },
 
   {
@@ -610,20 +579,12 @@ export const production = {
     ],
   },
 
-  {
-    setting: "socket.maxParamBytes",
-    v29: "0",
-    newProject: "65536",
-    reason:
-      "stored params of a client must not fill the memory; longer lines are processed but not stored",
-    edits: [
-      {
-        file: "config/socket.ts",
-        find: "maxParamBytes: 0,",
-        replace: "maxParamBytes: 64 * 1024,",
-      },
-    ],
-  },
+  changed(
+    "socket.maxParamBytes",
+    "0",
+    "65536",
+    "stored params of a client must not fill the memory; longer lines are processed but not stored",
+  ),
 
   changed(
     "tasks.carryContext",
@@ -693,25 +654,21 @@ export const production = {
   ),
 
   {
-    setting: "web.errorStatus",
-    v29: "404 for unknown actions and 422 for missing params, else 500",
-    newProject:
-      "also 422 `invalidParams`, 403 `unsupportedServerType`, 429 `tooManyPendingActions`, 503 `serverShuttingDown` and `redisAway`",
-    reason:
-      "clients and proxies can distinguish client errors, server errors and temporary errors",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "errorStatus: {} as Record<string, number>,",
-        replace: `errorStatus: {
+    ...changed(
+      "web.errorStatus",
+      "{} as",
+      `{
         invalidParams: 422,
         redisAway: 503,
         serverShuttingDown: 503,
         tooManyPendingActions: 429,
         unsupportedServerType: 403,
-      } as Record<string, number>,`,
-      },
-    ],
+      } as`,
+      "clients and proxies can distinguish client errors, server errors and temporary errors",
+    ),
+    v29: "404 for unknown actions and 422 for missing params, else 500",
+    newProject:
+      "also 422 `invalidParams`, 403 `unsupportedServerType`, 429 `tooManyPendingActions`, 503 `serverShuttingDown` and `redisAway`",
   },
 
   changed(
@@ -767,17 +724,14 @@ export const production = {
   ),
 
   {
-    setting: "web.formOptions.maxFieldsSize",
+    ...changed(
+      "web.formOptions.maxFieldsSize",
+      "1024 * 1024 * 20",
+      "1024 * 1024",
+      "twenty forms of 20 MiB exhaust a heap of 256 MiB",
+    ),
     v29: "20971520",
     newProject: "1048576",
-    reason: "twenty forms of 20 MiB exhaust a heap of 256 MiB",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "maxFieldsSize: 1024 * 1024 * 20,",
-        replace: "maxFieldsSize: 1024 * 1024,",
-      },
-    ],
   },
 
   changed(
@@ -787,22 +741,12 @@ export const production = {
     "any web site can read JSONP on behalf of a visitor",
   ),
 
-  {
-    setting: "web.keepAliveTimeout",
-    v29: "5000",
-    newProject: "65000",
-    environments: ["production"],
-    reason:
-      "load balancers usually keep idle connections for 60 s, and must be the side that closes them, to avoid 502 responses",
-    edits: [
-      {
-        file: "config/web.ts",
-        after: PRODUCTION,
-        insert: `      keepAliveTimeout: 65 * 1000,
-`,
-      },
-    ],
-  },
+  inProduction(
+    "web.keepAliveTimeout",
+    "5000",
+    "65000",
+    "load balancers usually keep idle connections for 60 s, and must be the side that closes them, to avoid 502 responses",
+  ),
 
   changed(
     "web.limitPipelining",
@@ -826,17 +770,14 @@ export const production = {
   ),
 
   {
-    setting: "web.maxJsonSize",
+    ...changed(
+      "web.maxJsonSize",
+      "null as",
+      "1048576 as",
+      "parsing 20 MiB of JSON stops a server",
+    ),
     v29: "`formOptions.maxFieldsSize`, 20 MiB",
     newProject: "1048576",
-    reason: "parsing 20 MiB of JSON stops a server",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "maxJsonSize: null as number | null,",
-        replace: "maxJsonSize: 1048576 as number | null,",
-      },
-    ],
   },
 
   changed(
@@ -884,17 +825,14 @@ export const production = {
   changed("web.trace", "true", "false", "clients do not need TRACE"),
 
   {
-    setting: "web.trustProxy",
+    ...changed(
+      "web.trustProxy",
+      "undefined as",
+      "(process.env.TRUST_PROXY || false) as",
+      "clients cannot spoof their address, scheme and host",
+    ),
     v29: "`X-Real-IP` and `X-Forwarded-For` of any client are trusted",
     newProject: "`TRUST_PROXY`; without it, the address of the socket is used",
-    reason: "clients cannot spoof their address, scheme and host",
-    edits: [
-      {
-        file: "config/web.ts",
-        find: "trustProxy: undefined as",
-        replace: "trustProxy: (process.env.TRUST_PROXY || false) as",
-      },
-    ],
   },
 
   changed(
