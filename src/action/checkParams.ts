@@ -1,7 +1,6 @@
 /** Checks the params of a request against the inputs of its action. */
 import { api } from "../api";
 import { settings } from "../config/settings";
-import { textParamsOf } from "../connection/verbs";
 import { isMistake } from "../exposure/errors";
 import {
   applyInputs,
@@ -10,6 +9,7 @@ import {
   type InputCall,
   type SafeParams,
   type TextParams,
+  textParamsOf,
 } from "../input/field";
 import { applySchema } from "../input/schemaParams";
 import { planOf } from "../input/schemaPlan";

@@ -8,7 +8,7 @@
  */
 import { getHeapStatistics } from "node:v8";
 import { MAX_TIMER_MS } from "../utils/promises";
-import { config } from "./config";
+import { config, env } from "./config";
 import type {
   ActionheroLogLevel,
   CookieAttributes,
@@ -467,6 +467,11 @@ const securityHeaders = view({
   tlsHeaders: () =>
     (config.securityHeaders?.tlsHeaders ?? EMPTY) as HeaderRecord,
 });
+
+/** Whether the TCP server is to be started: as the configuration says, otherwise in development. */
+export function isSocketServerEnabled(): boolean {
+  return socket.enabled ?? env === "development";
+}
 
 const allSettings = view({
   general,

@@ -16,7 +16,7 @@ import { chatRoom } from "../chat/chatRoom";
 import { viewRoom } from "../chat/membership";
 import { type ErrorName, wordedError } from "../config/errorMessage";
 import { wordedForClients } from "../exposure/errors";
-import { NO_TEXT, type TextParams } from "../input/field";
+import { forgetTextParam, noteTextParam } from "../input/field";
 
 /** Reserved: no action can have one of these names. */
 export const connectionVerbs = [
@@ -96,7 +96,7 @@ const verbHandlers: Record<Exclude<HandledVerb, "say">, VerbHandler> = {
   },
   paramDelete: (connection, [key = ""]) => {
     delete connection.params[key];
-    textParamNames.get(connection.params)?.delete(key);
+    forgetTextParam(connection.params, key);
   },
   paramView: (connection, [key = ""]) =>
     Object.hasOwn(connection.params, key)
@@ -340,7 +340,7 @@ async function changeRoom(
   if (room === "")
     throw await verbError("connectionRoomRequired", connection, room);
   if (!connection.rooms.includes(room)) {
-    if (!(await chatRoom.exists(room))) await makeRoom(room);
+    if (!(await chatRoom.exists(room))) await ensureRoom(room);
     await rooms().addMember(connection.id, room); // first, as it may be refused
   }
   for (const other of connection.rooms.filter((name) => name !== room))
@@ -348,7 +348,7 @@ async function changeRoom(
   return true;
 }
 
-async function makeRoom(room: string): Promise<void> {
+async function ensureRoom(room: string): Promise<void> {
   try {
     await chatRoom.add(room);
   } catch (error) {
@@ -456,31 +456,4 @@ function usagesOfActions(type: string): [usage: string, description: string][] {
       );
       return [[name, ...args].join(" "), description];
     });
-}
-
-// --- Which params of a client are strings, because they come from the verb `paramAdd`.
-
-const textParamNames = new WeakMap<object, Set<string>>();
-
-export function noteTextParam(params: object, name: string): void {
-  const known = textParamNames.get(params);
-  if (known) known.add(name);
-  else textParamNames.set(params, new Set([name]));
-}
-
-/** The params of one request are the stored params, overridden by those of the request. */
-export function joinTextParams(all: object, kept: object, added: object): void {
-  const [keptText, addedText] = [
-    textParamNames.get(kept),
-    textParamNames.get(added),
-  ];
-  if (!keptText && !addedText) return;
-  const isText = (name: string) =>
-    (Object.hasOwn(added, name) ? addedText : keptText)?.has(name);
-  textParamNames.set(all, new Set(Object.keys(all).filter(isText)));
-}
-
-/** @param params the object in `connection.params` when the request arrived */
-export function textParamsOf(params: object): TextParams {
-  return textParamNames.get(params) ?? NO_TEXT;
 }

@@ -368,3 +368,34 @@ function failureOf(result: unknown, key: string): unknown {
 function isSchemaObject(value: unknown): value is Params {
   return typeof value === "object" && !Array.isArray(value);
 }
+
+// --- Which stored params of a client are strings, because they come from the verb `paramAdd`.
+
+const textParamNames = new WeakMap<object, Set<string>>();
+
+export function noteTextParam(params: object, name: string): void {
+  const known = textParamNames.get(params);
+  if (known) known.add(name);
+  else textParamNames.set(params, new Set([name]));
+}
+
+export function forgetTextParam(params: object, name: string): void {
+  textParamNames.get(params)?.delete(name);
+}
+
+/** The params of one request are the stored params, overridden by those of the request. */
+export function joinTextParams(all: object, kept: object, added: object): void {
+  const [keptText, addedText] = [
+    textParamNames.get(kept),
+    textParamNames.get(added),
+  ];
+  if (!keptText && !addedText) return;
+  const isText = (name: string) =>
+    (Object.hasOwn(added, name) ? addedText : keptText)?.has(name);
+  textParamNames.set(all, new Set(Object.keys(all).filter(isText)));
+}
+
+/** @param params the object in `connection.params` when the request arrived */
+export function textParamsOf(params: object): TextParams {
+  return textParamNames.get(params) ?? NO_TEXT;
+}

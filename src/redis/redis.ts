@@ -1,4 +1,4 @@
-/** The exported `redis`: publish to the cluster, and call methods on its nodes. */
+/** The exported `redis`: messages to the cluster, and both sides of calls to its nodes. */
 import { randomUUID } from "node:crypto";
 import { api, type Api, resolveApiMethod } from "../api";
 import { id } from "../config/config";

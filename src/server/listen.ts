@@ -2,16 +2,10 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as net from "node:net";
-import type { Server as NetServer, Socket } from "node:net";
+import type { Server as NetServer } from "node:net";
 import * as path from "node:path";
 import type { CertificateSettings } from "../config/types";
 import { ActionheroError, errorText, toError } from "../errors";
-import { api } from "../api";
-import { env } from "../config/config";
-import { settings } from "../config/settings";
-import { log } from "../log/log";
-import { networkOf } from "../utils/addresses";
-import { isTrustedPeer } from "./proxies";
 
 /** The settings for listening. */
 export interface ListenSettings {
@@ -252,73 +246,4 @@ export function readCertificateFiles<Settings extends CertificateSettings>(
   if (certFile) read.cert = fs.readFileSync(certFile);
   if (caFile) read.ca = fs.readFileSync(caFile);
   return read;
-}
-
-// --- The connections of each client address to this process: `general.maxConnectionsPerAddress`.
-
-/** The interval of log lines about a flood, in ms. */
-const LOG_PAUSE_MS = 10_000;
-
-class ConnectionCounts {
-  private readonly counts = new Map<string, number>();
-  private readonly known = new WeakSet<Socket>();
-  private silentUntil = 0;
-
-  /** Count a socket until it closes; false if its address has too many. */
-  admit(socket: Socket): boolean {
-    const limit = settings().general.maxConnectionsPerAddress;
-    // a socket that is passed to its server again, after an ignored upgrade, is already counted
-    if (!(limit > 0) || this.known.has(socket)) return true;
-    if (isTrustedPeer(socket.remoteAddress)) return true; // it represents many clients
-    const network = networkOf(socket.remoteAddress ?? "");
-    if (network === undefined) return true; // a unix socket
-    const count = this.counts.get(network) ?? 0;
-    if (count >= limit) {
-      this.warn(network, limit);
-      return false;
-    }
-    this.known.add(socket);
-    this.counts.set(network, count + 1);
-    socket.once("close", () => this.release(network));
-    return true;
-  }
-
-  private release(network: string): void {
-    const count = this.counts.get(network)! - 1;
-    if (count > 0) this.counts.set(network, count);
-    else this.counts.delete(network);
-  }
-
-  private warn(to: string, limit: number): void {
-    const now = performance.now();
-    if (now < this.silentUntil) return;
-    this.silentUntil = now + LOG_PAUSE_MS;
-    log(
-      `refusing connections: an address has ${limit} already (general.maxConnectionsPerAddress)`,
-      "warning",
-      { to },
-    );
-  }
-}
-
-/** All servers of a process count together. */
-const countsOfServers = new WeakMap<object, ConnectionCounts>();
-
-/**
- * Whether a client that connects may stay. Its address is that of its socket: behind a proxy, that of the proxy. The
- * addresses of trusted proxies (`web.trustProxy`) and unix sockets have no limit.
- * @returns false when its IPv4 address, or the /64 of its IPv6 one, has `general.maxConnectionsPerAddress` already
- */
-export function admitConnection(socket: Socket): boolean {
-  const { servers } = api;
-  let counts = countsOfServers.get(servers);
-  if (!counts) countsOfServers.set(servers, (counts = new ConnectionCounts()));
-  return counts.admit(socket);
-}
-
-// --- Which servers listen.
-
-/** Whether the TCP server is to be started: as the configuration says, otherwise in development. */
-export function isSocketServerEnabled(): boolean {
-  return settings().socket.enabled ?? env === "development";
 }

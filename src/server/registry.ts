@@ -2,12 +2,11 @@
 import { api } from "../api";
 import { config } from "../config/config";
 import { discover } from "../config/discover";
-import { settings } from "../config/settings";
+import { isSocketServerEnabled, settings } from "../config/settings";
 import { loadFailure } from "../errors";
 import { log } from "../log/log";
 import { loadModule } from "../utils/modules";
 import type { Server } from "./server";
-import { isSocketServerEnabled } from "./listen";
 import type * as socket from "./socket/socketServer";
 import type * as web from "./web/webServer";
 import type * as websocket from "./websocket/webSocketServer";

@@ -12,10 +12,9 @@ import {
   noteMessage,
   wasAnswered,
 } from "../connection/calls";
-import { textParamsOf } from "../connection/verbs";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
-import type { TextParams } from "../input/field";
+import { type TextParams, textParamsOf } from "../input/field";
 import { escapeControls, escapeFields } from "../log/escape";
 import { shownToClients } from "../exposure/errors";
 import { type ActionheroLogLevel, log } from "../log/log";

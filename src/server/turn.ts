@@ -1,7 +1,7 @@
 /**
- * Limits the requests of a persistent client in a row: one chunk of bytes has more than a thousand. After its turn, others
- * are served and pending output is written. What is written for the clients of all servers in a turn of the event loop has a
- * limit, too.
+ * Paces the requests of persistent clients: turns, rate and order. One chunk of bytes may have more than a thousand requests:
+ * after a client's turn, others are served and pending output is written. What is written for the clients of all servers in
+ * a turn of the event loop has a limit, too.
  */
 import { AddressQueue } from "../utils/addressQueue";
 
@@ -159,4 +159,47 @@ export function endOutput(): void {
 /** Whether requests must wait for the next turn of the event loop. */
 export function isOutputSpent(): boolean {
   return output >= OUTPUT_BYTES;
+}
+
+// --- The rate, and the order, of one client's requests.
+
+/** Counts events per second. */
+export class RateWindow {
+  private start = 0;
+  private count = 0;
+
+  /**
+   * Count one event, unless the limit is reached.
+   * @param limit events per second; 0: no limit, nothing is counted
+   * @returns 0, or how long the event has to wait, in ms
+   */
+  take(limit: number): number {
+    if (!(limit > 0)) return 0;
+    const now = performance.now();
+    if (now - this.start >= 1000) {
+      this.start = now;
+      this.count = 0;
+    }
+    if (this.count >= limit) return this.start + 1000 - now;
+    this.count++;
+    return 0;
+  }
+}
+
+/** Runs tasks one after the other, the first one at once. */
+export class Sequence {
+  private last: Promise<void> | undefined = undefined;
+
+  /**
+   * @param task must not reject
+   * @returns a promise for its end
+   */
+  add(task: () => Promise<void>): Promise<void> {
+    const done = this.last ? this.last.then(task) : task();
+    this.last = done;
+    void done.then(() => {
+      if (this.last === done) this.last = undefined;
+    });
+    return done;
+  }
 }

@@ -1,7 +1,8 @@
 import { LogLines } from "../support/logLines";
 import { useApp } from "../support/app";
 import { api, config, rebuildConfig, specHelper } from "../../src/index";
-import { connectionVerbs, textParamsOf } from "../../src/connection/verbs";
+import { connectionVerbs } from "../../src/connection/verbs";
+import { textParamsOf } from "../../src/input/field";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();

@@ -3,7 +3,8 @@
  * expects of them. Texts come as JSON on stdin; a `~` in them is another sign in each copy, so that no two copies share names.
  */
 import { getHeapStatistics } from "node:v8";
-import { noteTextParam, parseParamPair } from "../../src/connection/verbs";
+import { parseParamPair } from "../../src/connection/verbs";
+import { noteTextParam } from "../../src/input/field";
 import { detached } from "../../src/server/socket/client";
 import { decodeForm, nestFields, parseForm } from "../../src/server/web/body";
 import {

@@ -6,11 +6,8 @@ import type { SocketServerOptions } from "../../config/types";
 import { logDisconnect } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
 import { serveWhenBooted, isBooting, STARTING_TEXT } from "../booting";
-import {
-  admitConnection,
-  readCertificateFiles,
-  stopListening,
-} from "../listen";
+import { readCertificateFiles, stopListening } from "../listen";
+import { admitConnection } from "../proxies";
 
 interface ListenerEvents {
   /** The type of the server. */

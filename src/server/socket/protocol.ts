@@ -3,7 +3,8 @@ import { serializeError } from "../../config/errorMessage";
 import { isThenable } from "../../utils/promises";
 import { withFields } from "../../utils/objects";
 import { jsonForClients } from "../../exposure/json";
-import { type VerbArgument, noteTextParam } from "../../connection/verbs";
+import type { VerbArgument } from "../../connection/verbs";
+import { noteTextParam } from "../../input/field";
 import {
   describeJsonLimit,
   JsonLimitError,

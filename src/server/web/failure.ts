@@ -9,11 +9,14 @@ import { isRefusalLogged, type RefusalKind } from "../../log/refusals";
 import { RETRY_AFTER_SECONDS } from "../../overload/overload";
 import { plainAddress } from "../../utils/addresses";
 import { STARTING_TEXT } from "../booting";
+import { isAllowedHost, originOfHost, schemeOf } from "../proxies";
+import type { TargetFault } from "../requestTarget";
 import {
   addRequestId,
   isValidPair,
   JSON_TYPE,
   securityPairsFor,
+  setPolicyHeaders,
 } from "./headers";
 import type { Server } from "../server";
 import {
@@ -23,7 +26,7 @@ import {
   respondWithoutBody,
 } from "./bodyRefusal";
 import { applyErrorStatus, stringify, type Outcome } from "./respond";
-import { settings } from "../../config/settings";
+import { settings, type WebSettings } from "../../config/settings";
 import type { WebRequest } from "./webRequest";
 import { writeExactly, canWrite, writeBody } from "./write";
 
@@ -167,4 +170,46 @@ function logRefusal(
 /** Reset the status message, which a failed attempt to write the head may have set. */
 function resetStatusMessage(res: ServerResponse): void {
   res.statusMessage = "";
+}
+
+// --- Responds to requests with an ambiguous target or host, or a host that is not allowed.
+
+/** Respond to a request that `normalizeTarget` does not accept. */
+export function refuseTarget(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, text }: TargetFault,
+  { nosniff }: WebSettings,
+): void {
+  setPolicyHeaders(req, res, nosniff);
+  respondWithoutBody({ req, res, saidContinue: false }, () => {
+    res.writeHead(status, { "content-type": JSON_TYPE, connection: "close" });
+    res.end(JSON.stringify({ error: text }));
+  });
+}
+
+/**
+ * Redirect clients that use another host name to the first allowed one; with `strictHttp` they keep the method and
+ * body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
+ * @returns true when a redirect was sent
+ */
+export function redirectToAllowedHost(
+  req: IncomingMessage,
+  res: ServerResponse,
+  config: WebSettings,
+): boolean {
+  const allowed = config.allowedRequestHosts;
+  if (isAllowedHost(req, allowed)) return false;
+
+  // a path without a leading slash would be appended to the host name
+  const path = req.url === "*" ? "/" : req.url;
+  const location = `${originOfHost(allowed[0]!, schemeOf(req))}${path}`;
+  setPolicyHeaders(req, res, config.nosniff);
+  respondWithoutBody({ req, res, saidContinue: false }, () => {
+    const isRead = req.method === "GET" || req.method === "HEAD";
+    const status = config.strictHttp && !isRead ? 307 : 302;
+    res.writeHead(status, { Location: location });
+    res.end(`You are being redirected to ${location}\r\n`);
+  });
+  return true;
 }

@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import type { ActionProcessor } from "../../action/actionProcessor";
 import { ActionsStatus } from "../../action/status";
 import { api } from "../../api";
-import { settings, type WebSettings } from "../../config/settings";
+import { settings } from "../../config/settings";
 import { shutdownTimeLeft } from "../../config/shutdown";
 import { type Connection, DESTROYED } from "../../connection/connection";
 import type { FailedCall } from "../../connection/calls";
@@ -35,23 +35,13 @@ import {
   sessionCookie,
 } from "../identity";
 import { stopListening } from "../listen";
-import {
-  clientAddressOf,
-  isAllowedHost,
-  originOfHost,
-  schemeOf,
-  trustedProxies,
-} from "../proxies";
+import { clientAddressOf, schemeOf, trustedProxies } from "../proxies";
 import { isWorkTracked, releaseWithResponse, requestIdOf } from "../work";
-import {
-  normalizeTarget,
-  type TargetFault,
-  parseTarget,
-} from "../requestTarget";
+import { normalizeTarget, parseTarget } from "../requestTarget";
 import { ALL_EXCEED } from "../outbox";
 import { Server } from "../server";
 import { noteOutput } from "../turn";
-import { RequestAborted, respondWithoutBody } from "./bodyRefusal";
+import { RequestAborted } from "./bodyRefusal";
 import {
   addCorsHeaders,
   isForAction,
@@ -59,14 +49,16 @@ import {
   traceRequest,
 } from "./routeRequest";
 import {
+  prepareFailure,
+  redirectToAllowedHost,
+  refuseTarget,
+  refuseWhileBooting,
   respondPlainly,
   respondRefused,
-  prepareFailure,
-  refuseWhileBooting,
 } from "./failure";
 import { type FileResponse, fileResponseOf } from "./fileResponse";
 import { respondWithFile } from "./files";
-import { isValidPair, JSON_TYPE, setFlat, setPolicyHeaders } from "./headers";
+import { isValidPair, setFlat } from "./headers";
 import {
   checkPrefixes,
   CLUSTER_LINGER_MS,
@@ -636,46 +628,4 @@ function unsent(request: WebRequest): WebRequest {
       "the response has begun: its cookies can no longer be changed",
     );
   return request;
-}
-
-// --- Responds to requests with an ambiguous target or host, or a host that is not allowed.
-
-/** Respond to a request that `normalizeTarget` does not accept. */
-function refuseTarget(
-  req: IncomingMessage,
-  res: ServerResponse,
-  { status, text }: TargetFault,
-  { nosniff }: WebSettings,
-): void {
-  setPolicyHeaders(req, res, nosniff);
-  respondWithoutBody({ req, res, saidContinue: false }, () => {
-    res.writeHead(status, { "content-type": JSON_TYPE, connection: "close" });
-    res.end(JSON.stringify({ error: text }));
-  });
-}
-
-/**
- * Redirect clients that use another host name to the first allowed one; with `strictHttp` they keep the method and
- * body (RFC 9110 section 15.4.8): after a 302 a POST becomes a GET.
- * @returns true when a redirect was sent
- */
-function redirectToAllowedHost(
-  req: IncomingMessage,
-  res: ServerResponse,
-  config: WebSettings,
-): boolean {
-  const allowed = config.allowedRequestHosts;
-  if (isAllowedHost(req, allowed)) return false;
-
-  // a path without a leading slash would be appended to the host name
-  const path = req.url === "*" ? "/" : req.url;
-  const location = `${originOfHost(allowed[0]!, schemeOf(req))}${path}`;
-  setPolicyHeaders(req, res, config.nosniff);
-  respondWithoutBody({ req, res, saidContinue: false }, () => {
-    const isRead = req.method === "GET" || req.method === "HEAD";
-    const status = config.strictHttp && !isRead ? 307 : 302;
-    res.writeHead(status, { Location: location });
-    res.end(`You are being redirected to ${location}\r\n`);
-  });
-  return true;
 }

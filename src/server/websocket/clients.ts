@@ -7,7 +7,7 @@ import { api } from "../../api";
 import { settings } from "../../config/settings";
 import { endWithin, type Connection } from "../../connection/connection";
 import { errorText } from "../../errors";
-import { isThenable } from "../../utils/promises";
+import { isThenable, timerMs } from "../../utils/promises";
 import { levelOf } from "../../exposure/errors";
 import { logDisconnect } from "../../log/refusals";
 import { overloadedError } from "../../overload/overload";
@@ -18,7 +18,14 @@ import {
 } from "../jsonRequest";
 import { MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { clientAddressOf } from "../proxies";
-import { CloseCode, decode, ID, idText } from "./protocol";
+import {
+  CloseCode,
+  decode,
+  ID,
+  idText,
+  pingText,
+  textFrame,
+} from "./protocol";
 import { handleRequest, refuseRequest } from "./requests";
 import {
   refusalOf,
@@ -234,4 +241,90 @@ export class Clients {
 /** 21 URL-safe characters, as in Primus. */
 function randomId(): string {
   return randomBytes(16).toString("base64url").slice(0, 21);
+}
+
+// --- Pings all clients, and detects dead ones.
+
+/** Pinging ten thousand at once would block the process for half a second. */
+const SLICE = 500;
+
+/**
+ * Half an interval that takes this many times as long indicates a pause of this process, which may have left its clients
+ * no time for a reply.
+ */
+const LATE = 1.5;
+
+interface Round {
+  text: string;
+  frame: Buffer;
+  /** No client is disconnected in a late round, after a pause of this process. */
+  isLate: boolean;
+}
+
+export class Heartbeat {
+  private lastTick = 0;
+  private ticks = 0;
+  private isLate = false;
+  private timer: NodeJS.Timeout | undefined;
+
+  /**
+   * @param sparks all clients; read in each round
+   * @param onDead called for a client that was pinged in the last round and has sent nothing since
+   */
+  constructor(
+    private readonly sparks: ReadonlySet<Spark>,
+    private readonly onDead: (spark: Spark) => void,
+  ) {}
+
+  /** @param intervalMs 0: no pings */
+  start(intervalMs: number): void {
+    this.stop();
+    if (!(intervalMs > 0)) return;
+    this.lastTick = performance.now();
+    this.ticks = 0;
+    this.isLate = false;
+    const halfMs = timerMs(intervalMs / 2);
+    this.timer = setInterval(() => this.tick(halfMs), halfMs).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private tick(halfMs: number): void {
+    const now = performance.now();
+    this.isLate ||= now - this.lastTick > LATE * halfMs;
+    this.lastTick = now;
+    // received data is read between the timer and the immediate, so a message that only waited for this process
+    // counts
+    if (++this.ticks % 2 === 0) setImmediate(() => this.round());
+  }
+
+  private round(): void {
+    if (!this.timer) return;
+    const { isLate } = this;
+    this.isLate = false;
+    const text = pingText(Date.now());
+    const frame = textFrame(text);
+    this.ask([...this.sparks], 0, { text, frame, isLate });
+  }
+
+  private ask(sparks: Spark[], from: number, round: Round): void {
+    const { text, frame, isLate } = round;
+    const end = Math.min(from + SLICE, sparks.length);
+    for (let i = from; i < end; i++) {
+      const spark = sparks[i]!;
+      const { bytesRead } = spark;
+      if (spark.seenBytes === bytesRead && !spark.isBehind && !isLate) {
+        this.onDead(spark);
+        continue;
+      }
+      spark.seenBytes = bytesRead;
+      if (spark.isCompressed) spark.writeText(text);
+      else spark.writeFrame(frame);
+    }
+    if (end < sparks.length && this.timer)
+      setImmediate(() => this.ask(sparks, end, round));
+  }
 }

@@ -19,7 +19,7 @@ import {
   WAITING_REQUEST_BYTES,
 } from "../estimates";
 import { HIGH_WATER_BYTES, Outbox, ALL_EXCEED } from "../outbox";
-import { noteOutput, Turn } from "../turn";
+import { noteOutput, RateWindow, Sequence, Turn } from "../turn";
 import type { Clients } from "./clients";
 import { CLOSE_NOTICE, CloseCode, encode, textFrame } from "./protocol";
 import { destroyAfter } from "../drain";
@@ -48,47 +48,6 @@ const MAX_UNCOUNTED = 4;
 
 /** The interval of checks while `ws` inflates a part of a message, in ms: it does not report its completion. */
 const INFLATING_MS = 10;
-
-/** Counts events per second. */
-class RateWindow {
-  private start = 0;
-  private count = 0;
-
-  /**
-   * Count one event, unless the limit is reached.
-   * @param limit events per second; 0: no limit, nothing is counted
-   * @returns 0, or how long the event has to wait, in ms
-   */
-  take(limit: number): number {
-    if (!(limit > 0)) return 0;
-    const now = performance.now();
-    if (now - this.start >= 1000) {
-      this.start = now;
-      this.count = 0;
-    }
-    if (this.count >= limit) return this.start + 1000 - now;
-    this.count++;
-    return 0;
-  }
-}
-
-/** Runs tasks one after the other, the first one at once. */
-class Sequence {
-  private last: Promise<void> | undefined = undefined;
-
-  /**
-   * @param task must not reject
-   * @returns a promise for its end
-   */
-  add(task: () => Promise<void>): Promise<void> {
-    const done = this.last ? this.last.then(task) : task();
-    this.last = done;
-    void done.then(() => {
-      if (this.last === done) this.last = undefined;
-    });
-    return done;
-  }
-}
 
 /** Writes the frames of a client; with compression, `ws` has its own queue below. */
 class FrameOutbox extends Outbox<Buffer> {

@@ -1,4 +1,5 @@
 /** Websockets on the web server's port, in the wire format of Primus. */
+import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import * as path from "node:path";
 import type { Readable } from "node:stream";
@@ -13,7 +14,7 @@ import { shutdownTimeLeft } from "../../config/shutdown";
 import type { Connection } from "../../connection/connection";
 import { ActionheroError, toError } from "../../errors";
 import { messageForClients } from "../../exposure/json";
-import { isThenable, timerMs, waitAtMost } from "../../utils/promises";
+import { isThenable, waitAtMost } from "../../utils/promises";
 import { isGuarded } from "../cors";
 import { Drain } from "../drain";
 import { identifyUpgrade, type Identity } from "../identity";
@@ -31,16 +32,13 @@ import {
   type PrimusClientClass,
   PrimusSurface,
 } from "./clientScript";
-import { Clients } from "./clients";
-import { fileReplyOf } from "./requests";
+import { Clients, Heartbeat } from "./clients";
 import {
   actionMessage,
   CloseCode,
   completed,
   escapeSeparators,
   type Message,
-  pingText,
-  textFrame,
 } from "./protocol";
 import {
   type CloseReason,
@@ -436,88 +434,93 @@ function isEmpty(value: object): boolean {
   return Object.keys(value).length === 0;
 }
 
-// --- Pings all clients, and detects dead ones.
+// --- The response to a request for a file, as one message: text unchanged, bytes in base64.
 
-/** Pinging ten thousand at once would block the process for half a second. */
-const SLICE = 500;
-
-/**
- * Half an interval that takes this many times as long indicates a pause of this process, which may have left its clients
- * no time for a reply.
- */
-const LATE = 1.5;
-
-interface Round {
-  text: string;
-  frame: Buffer;
-  /** No client is disconnected in a late round, after a pause of this process. */
-  isLate: boolean;
+interface FileMessage {
+  error?: unknown;
+  content: string | null;
+  /** Set only if the content is not plain text. */
+  encoding?: "base64";
+  mime: string;
+  length: number;
+  lastModified?: Date;
 }
 
-class Heartbeat {
-  private lastTick = 0;
-  private ticks = 0;
-  private isLate = false;
-  private timer: NodeJS.Timeout | undefined;
+interface FileFacts {
+  mime: string;
+  length: number;
+  lastModified?: Date;
+}
 
-  /**
-   * @param sparks all clients; read in each round
-   * @param onDead called for a client that was pinged in the last round and has sent nothing since
-   */
-  constructor(
-    private readonly sparks: ReadonlySet<Spark>,
-    private readonly onDead: (spark: Spark) => void,
-  ) {}
+interface FileSource {
+  error?: unknown;
+  fileStream?: Readable;
+}
 
-  /** @param intervalMs 0: no pings */
-  start(intervalMs: number): void {
-    this.stop();
-    if (!(intervalMs > 0)) return;
-    this.lastTick = performance.now();
-    this.ticks = 0;
-    this.isLate = false;
-    const halfMs = timerMs(intervalMs / 2);
-    this.timer = setInterval(() => this.tick(halfMs), halfMs).unref();
+interface FileReplyOptions {
+  /** `"base64"` if the client always wants bytes. */
+  encoding: unknown;
+  /** Files that are longer, as a file or as a message, are refused; 0: no limit. */
+  maxBytes: number;
+  /** Called after each piece; when it returns false, the file is abandoned. */
+  isWanted: () => boolean;
+}
+
+/** The maximum length of a byte in JSON: control characters are `\u001f`. */
+const MAX_GROWTH = 6;
+
+/** The message for a file, or for an error. */
+export async function fileReplyOf(
+  { error, fileStream }: FileSource,
+  facts: FileFacts,
+  options: FileReplyOptions,
+): Promise<FileMessage> {
+  if (error || !fileStream) return { error, content: null, ...facts };
+  const isTooLong = () => options.maxBytes > 0 && facts.length > options.maxBytes;
+  if (isTooLong()) fileStream.destroy();
+  const content = isTooLong() ? undefined : await collect(fileStream, options);
+  if (!content)
+    return { error: tooLong(options.maxBytes), content: null, ...facts };
+  const message = { ...asText(content, options.encoding), ...facts };
+  return isTooLongAsMessage(message, content.length, options.maxBytes)
+    ? { error: tooLong(options.maxBytes), content: null, ...facts }
+    : message;
+}
+
+function tooLong(maxBytes: number): string {
+  return `the file is longer than ${maxBytes} bytes, get it over HTTP`;
+}
+
+function isTooLongAsMessage(
+  { content }: { content: string },
+  bytes: number,
+  maxBytes: number,
+): boolean {
+  if (maxBytes <= 0 || bytes * MAX_GROWTH <= maxBytes) return false;
+  return Buffer.byteLength(JSON.stringify(content)) > maxBytes;
+}
+
+function asText(content: Buffer, encoding: unknown) {
+  if (encoding !== "base64" && isUtf8(content))
+    return { content: content.toString() };
+  return { content: content.toString("base64"), encoding: "base64" as const };
+}
+
+/** @returns undefined for a stream that is no longer wanted, or too long */
+async function collect(
+  stream: Readable,
+  { maxBytes, isWanted }: FileReplyOptions,
+): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // leaving the loop would end the stream with an error, which is logged as one of the file
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+    const piece = Buffer.from(chunk as Buffer | string);
+    chunks.push(piece);
+    bytes += piece.length;
+    if (isWanted() && !(maxBytes > 0 && bytes > maxBytes)) continue;
+    stream.destroy();
+    return undefined;
   }
-
-  stop(): void {
-    clearInterval(this.timer);
-    this.timer = undefined;
-  }
-
-  private tick(halfMs: number): void {
-    const now = performance.now();
-    this.isLate ||= now - this.lastTick > LATE * halfMs;
-    this.lastTick = now;
-    // received data is read between the timer and the immediate, so a message that only waited for this process
-    // counts
-    if (++this.ticks % 2 === 0) setImmediate(() => this.round());
-  }
-
-  private round(): void {
-    if (!this.timer) return;
-    const { isLate } = this;
-    this.isLate = false;
-    const text = pingText(Date.now());
-    const frame = textFrame(text);
-    this.ask([...this.sparks], 0, { text, frame, isLate });
-  }
-
-  private ask(sparks: Spark[], from: number, round: Round): void {
-    const { text, frame, isLate } = round;
-    const end = Math.min(from + SLICE, sparks.length);
-    for (let i = from; i < end; i++) {
-      const spark = sparks[i]!;
-      const { bytesRead } = spark;
-      if (spark.seenBytes === bytesRead && !spark.isBehind && !isLate) {
-        this.onDead(spark);
-        continue;
-      }
-      spark.seenBytes = bytesRead;
-      if (spark.isCompressed) spark.writeText(text);
-      else spark.writeFrame(frame);
-    }
-    if (end < sparks.length && this.timer)
-      setImmediate(() => this.ask(sparks, end, round));
-  }
+  return Buffer.concat(chunks, bytes);
 }

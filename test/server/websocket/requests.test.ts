@@ -11,7 +11,7 @@ import {
   type WebsocketClient,
 } from "../../support/websocketClient";
 import type { Spark } from "../../../src/server/websocket/spark";
-import { fileReplyOf } from "../../../src/server/websocket/requests";
+import { fileReplyOf } from "../../../src/server/websocket/webSocketServer";
 import { api, config } from "../../../src/index";
 import { restoreConfig } from "../../support/withConfig";
 
