@@ -10,7 +10,7 @@ import {
   removeChannel,
 } from "../redis/pubsub";
 import { redis } from "../redis/redis";
-import { shortText, tracing } from "../tracing/tracer";
+import { shortText, traced } from "../tracing/tracer";
 import {
   chatError,
   type ChatPayload,
@@ -31,17 +31,20 @@ export function broadcast(
   room: string,
   message: unknown,
 ): Promise<void> {
-  const { tracer } = tracing;
-  if (!tracer) return sendToRoom(sender, room, message);
+  return traced(
+    () => spanOfSay(room),
+    () => sendToRoom(sender, room, message),
+  );
+}
+
+function spanOfSay(room: string) {
   const attributes = {
     "messaging.system": "actionhero",
     "messaging.operation.type": "send",
     "messaging.operation.name": "say",
     "messaging.destination.name": shortText(String(room)),
   };
-  return tracer.run({ name: "say chat", kind: "producer", attributes }, () =>
-    sendToRoom(sender, room, message),
-  );
+  return { name: "say chat", kind: "producer" as const, attributes };
 }
 
 async function sendToRoom(

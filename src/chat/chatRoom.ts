@@ -4,8 +4,8 @@ import { id } from "../config/config";
 import { wordedError } from "../config/errorMessage";
 import type { ErrorCode } from "../errors";
 import { registerMiddleware } from "../middleware/stack";
-import { redis } from "../redis/redis";
-import { joinHere, leaveHere, localConnection } from "./membership";
+import { localConnection, redis } from "../redis/redis";
+import { joinHere, leaveHere } from "./membership";
 import * as store from "./roomStore";
 import { eraseMembers, isThisServer, membersOf } from "./roomStore";
 import {

@@ -1,5 +1,5 @@
 /** Joins and leaves of the connections of this process. */
-import { api, type Api } from "../api";
+import { api } from "../api";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { logFailure } from "../redis/outages";
@@ -24,12 +24,6 @@ const GONE_WAIT_MS = 1_000;
 
 /** Joins and leaves in progress, by room: two concurrent ones of one connection must not both take effect. */
 const moves = new WeakMap<ChatConnection, Map<string, Promise<true>>>();
-
-/** The connection, if it belongs to this process. */
-export function localConnection(id: string): ChatConnection | undefined {
-  const { connections }: Partial<Api> = api;
-  return connections?.table.find(id);
-}
 
 /**
  * Make a connection a member.

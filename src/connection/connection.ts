@@ -13,7 +13,7 @@ import {
 import { log } from "../log/log";
 import type { Session } from "../session/session";
 import { traceMiddleware, tracing } from "../tracing/tracer";
-import { isThenable, timerMs } from "../utils/promises";
+import { isThenable, waitAtMost } from "../utils/promises";
 import { type ConnectionMiddleware, POSITION } from "./registry";
 import { type VerbArgument, runVerb } from "./verbs";
 import { notifyDisconnect, call } from "./calls";
@@ -303,15 +303,10 @@ export async function endWithin(
   timeoutMs: number,
 ): Promise<boolean> {
   const done = connection.destroy();
-  let isInTime = true;
-  const timer = setTimeout(() => {
-    isInTime = false;
+  const isInTime = await waitAtMost(timeoutMs, done);
+  if (!isInTime) {
     ending.get(connection)?.hurry();
-  }, timerMs(timeoutMs));
-  try {
     await done;
-  } finally {
-    clearTimeout(timer);
   }
   return isInTime;
 }

@@ -12,7 +12,7 @@ import {
 import { jsonForClients } from "../exposure/json";
 import { log } from "../log/log";
 import { currentWork, isWorkId } from "../log/currentWork";
-import { tracing } from "../tracing/tracer";
+import { traced, tracing } from "../tracing/tracer";
 import { publishText, untilSubscribed } from "./pubsub";
 import type { PubSubMessage as Message } from "./lifecycle";
 
@@ -52,16 +52,15 @@ function doCluster<T>(
   connectionId?: string,
   waitForResponse = false,
 ): Promise<T extends any ? T : unknown> {
-  type Result = Promise<T extends any ? T : unknown>;
-  const ask = () => askNodes(method, args, connectionId, waitForResponse);
-  const { tracer } = tracing;
-  if (!tracer) return ask() as Result;
-  const attributes = {
-    "rpc.system.name": "actionhero",
-    "rpc.method": `cluster/${method}`,
-  };
-  const start = { name: `cluster/${method}`, attributes };
-  return tracer.run({ ...start, kind: "client" }, ask) as Result;
+  const startOf = () => spanOfCall(`cluster/${method}`);
+  return traced(startOf, () =>
+    askNodes(method, args, connectionId, waitForResponse),
+  ) as Promise<T extends any ? T : unknown>;
+}
+
+function spanOfCall(name: string) {
+  const attributes = { "rpc.system.name": "actionhero", "rpc.method": name };
+  return { name, kind: "client" as const, attributes };
 }
 
 async function askNodes(
@@ -191,7 +190,8 @@ function remoteError(sent: unknown): ActionheroError {
 
 /** Handles `do` messages. */
 export async function handleCall(message: Message): Promise<void> {
-  if (message.connectionId && !isHeldHere(String(message.connectionId))) return;
+  const { connectionId } = message;
+  if (connectionId && !localConnection(String(connectionId))) return;
   const { begin } = currentWork;
   if (!begin) return runCall(message);
   const { requestId } = message as { requestId?: unknown };
@@ -202,18 +202,19 @@ export async function handleCall(message: Message): Promise<void> {
 
 function runCall(message: Message): Promise<void> {
   const method = String(message.method);
-  const { tracer } = tracing;
-  if (!tracer) return callMethod(method, message);
-  // a method that does not exist names no span
+  return traced(
+    () => spanOfMessage(message),
+    () => callMethod(method, message),
+  );
+}
+
+/** A method that does not exist names no span. */
+function spanOfMessage({ traceparent: remote }: { traceparent?: unknown }) {
   const attributes = {
     "rpc.system.name": "actionhero",
     "rpc.method": "_OTHER",
   };
-  const remote = (message as { traceparent?: unknown }).traceparent;
-  const start = { name: "cluster call", attributes, remote };
-  return tracer.run({ ...start, kind: "server" }, () =>
-    callMethod(method, message),
-  );
+  return { name: "cluster call", kind: "server" as const, attributes, remote };
 }
 
 async function callMethod(method: string, message: Message): Promise<void> {
@@ -237,9 +238,10 @@ async function callMethod(method: string, message: Message): Promise<void> {
   }
 }
 
-function isHeldHere(connectionId: string): boolean {
+/** The connection, if it belongs to this process. */
+export function localConnection(connectionId: string) {
   const { connections }: Partial<Api> = api;
-  return connections?.table.find(connectionId) !== undefined;
+  return connections?.table.find(connectionId);
 }
 
 function toList(args: unknown): unknown[] {

@@ -1,7 +1,7 @@
 /** Runs one job: its hooks, its body, its outcome, and when it runs again after a failure. */
 import { ActionheroError, toError } from "../errors";
 import { withFields } from "../utils/objects";
-import { isThenable } from "../utils/promises";
+import { isThenable, waitAtMost } from "../utils/promises";
 import {
   encode,
   failedEntry,
@@ -255,27 +255,15 @@ async function runWithin(
   job: Job,
   ms: number,
 ): Promise<unknown> {
-  const message = `the task ${view.job.class} took longer than ${ms} ms`;
-  const expiry = new ActionheroError("AH_TASK", message);
-  let late!: (error: Error) => void;
-  const deadline = new Promise<never>((_, reject) => (late = reject));
-  const timer = view.environment.after(ms, () => {
-    view.abort(message);
-    late(expiry);
-  });
   const run = async () =>
     (await job.perform.apply(view, view.job.args)) as unknown;
   const body = run();
-  try {
-    return await Promise.race([body, deadline]);
-  } catch (error) {
-    if (error !== expiry) throw error;
-    if (job.afterTimeout === "wait") await body.catch(() => undefined);
-    else view.overrun = body;
-    throw error;
-  } finally {
-    timer.cancel();
-  }
+  if (await waitAtMost(ms, body, view.environment)) return body;
+  const message = `the task ${view.job.class} took longer than ${ms} ms`;
+  view.abort(message);
+  if (job.afterTimeout === "wait") await body.catch(() => undefined);
+  else view.overrun = body;
+  throw new ActionheroError("AH_TASK", message);
 }
 
 function planRetry(view: JobView, job: Job): void {

@@ -46,8 +46,8 @@ export interface ServerAttributes {
   [key: string]: any;
 }
 
-/** Flags that a server can set in `attributes` or on itself, with the defaults of this class. */
-const FLAG_DEFAULTS = {
+/** Flags that a server can set in `attributes` or on itself, with the defaults of this class: those of a chat server. */
+export const FLAG_DEFAULTS = {
   canChat: true,
   logConnections: true,
   logExits: true,

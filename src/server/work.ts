@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Connection } from "../connection/connection";
 import { beginContext, context, isContextOn } from "../context/context";
-import { parseTraceparent, tracing } from "../tracing/tracer";
+import { parseTraceparent, traced, tracing } from "../tracing/tracer";
 import { randomId } from "../utils/ids";
 import { isTrustedPeer } from "./proxies";
 
@@ -43,11 +43,9 @@ function resetTimer(socket: Socket): void {
 }
 
 function inSpan<T>(connection: Connection, work: () => T): T {
-  const { tracer } = tracing;
-  if (!tracer) return work();
   const { type, remoteIP } = connection;
-  return tracer.run(
-    {
+  return traced(
+    () => ({
       name: `${type} message`,
       kind: "server",
       attributes: {
@@ -57,7 +55,7 @@ function inSpan<T>(connection: Connection, work: () => T): T {
         "actionhero.request.id": context()?.id,
         "client.address": remoteIP,
       },
-    },
+    }),
     work,
   );
 }

@@ -184,10 +184,10 @@ async function callHook(plugin: Plugin, name: string, hook: Hook) {
 
 /** The context of the job that a worker runs; without a worker, of a run by hand. */
 export function contextOf(worker?: JobView): TaskContext {
-  return new JobContext(worker);
+  return new RunContext(worker);
 }
 
-class JobContext implements TaskContext {
+class RunContext implements TaskContext {
   private readonly job?: ParsedJob | null;
   private kept?: AbortSignal;
 

@@ -1,7 +1,7 @@
 /** What is reported of jobs: spans, where they are enqueued and where they run, and log lines. */
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Around, ErrorPayload, ParsedJob } from "../resque/types";
-import { type Tracer, tracing } from "../tracing/tracer";
+import { traced, type Tracer } from "../tracing/tracer";
 import type { SpanAttributes } from "../tracing/types";
 import { api } from "../api";
 import { settings } from "../config/settings";
@@ -27,39 +27,38 @@ export function traceSending<T>(
   { task, queue, count }: Sending,
   send: () => T,
 ): T {
-  const { tracer } = tracing;
-  if (!tracer) return send();
-  const attributes: SpanAttributes = {
-    ...messaging(queue, task),
-    "messaging.operation.type": "send",
-    "messaging.operation.name": "enqueue",
-    "messaging.batch.message_count": count,
-  };
-  const start = { name: `enqueue ${queue}`, attributes };
-  return tracer.run({ ...start, kind: "producer" }, send);
+  return traced(
+    () => ({
+      name: `enqueue ${queue}`,
+      kind: "producer",
+      attributes: {
+        ...messaging(queue, task),
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "enqueue",
+        "messaging.batch.message_count": count,
+      },
+    }),
+    send,
+  );
 }
 
 /** Run a job with a span around it, linked to the one that enqueued it. */
-export const traceJob: Around = (job, run) => {
-  const { tracer } = tracing;
-  if (!tracer) return run();
-  const attributes: SpanAttributes = {
-    ...messaging(job.queue, job.class),
-    "messaging.operation.type": "process",
-    "messaging.operation.name": "process",
-    "messaging.message.id": job.id,
-    "actionhero.task.attempt": job.attempt ?? 1,
-  };
-  return tracer.run(
-    {
+export const traceJob: Around = (job, run) =>
+  traced(
+    () => ({
       name: `process ${job.queue}`,
       kind: "consumer",
-      attributes,
+      attributes: {
+        ...messaging(job.queue, job.class),
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.message.id": job.id,
+        "actionhero.task.attempt": job.attempt ?? 1,
+      },
       remote: job.traceparent,
-    },
+    }),
     run,
   );
-};
 
 /** The workers emit within the span of the job. */
 export function traceFailures(tracer: Tracer, workers: MultiWorker): void {
@@ -72,10 +71,8 @@ export function traceFailures(tracer: Tracer, workers: MultiWorker): void {
 
 /** Run a task in-line with a span around it. */
 export function traceTask<T>(task: string, run: () => T): T {
-  const { tracer } = tracing;
-  if (!tracer) return run();
   const attributes = { "actionhero.task.name": task };
-  return tracer.run({ name: `task ${task}`, attributes }, run);
+  return traced(() => ({ name: `task ${task}`, attributes }), run);
 }
 
 function messaging(queue: string, task: string): SpanAttributes {

@@ -39,6 +39,15 @@ const KEY = Symbol.for("actionhero.tracing");
 const host = globalThis as { [KEY]?: { tracer?: Tracer } };
 export const tracing = (host[KEY] ??= {});
 
+/**
+ * Do work with a span around it while tracing is on.
+ * @param startOf called only then
+ */
+export function traced<T>(startOf: () => SpanStart, work: () => T): T {
+  const { tracer } = tracing;
+  return tracer ? tracer.run(startOf(), work) : work();
+}
+
 export class Tracer {
   private readonly entryKey: symbol;
 
@@ -340,9 +349,6 @@ const tracingApi: TracingApi = {
   get isOn() {
     return tracing.tracer !== undefined;
   },
-  span(name, work, attributes) {
-    const { tracer } = tracing;
-    return tracer ? tracer.run({ name, attributes }, work) : work();
-  },
+  span: (name, work, attributes) => traced(() => ({ name, attributes }), work),
   traceparent: () => tracing.tracer?.traceparent(),
 };

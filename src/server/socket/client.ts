@@ -8,9 +8,9 @@ import {
   argumentText,
   type VerbArgument,
   parseParamPair,
-  joinTextParams,
 } from "../../connection/verbs";
 import { codeFieldsOf, errorText, HttpError } from "../../errors";
+import { joinTextParams } from "../../input/field";
 import { logDisconnect } from "../../log/refusals";
 import { tracing } from "../../tracing/tracer";
 import { waitAtMost } from "../../utils/promises";
@@ -355,7 +355,7 @@ export class SocketClient implements Holder {
       return undefined;
     }
     if (request.kind === "verb")
-      return this.runVerb(connection, request, asked);
+      return this.replyToVerb(connection, request, asked);
     const { legacyReplies } = settings().socket;
     const file = (request.file ??
       (legacyReplies ? connection.params.fileName : undefined)) as
@@ -459,7 +459,7 @@ export class SocketClient implements Holder {
     return settings().socket.maxParamBytes;
   }
 
-  private async runVerb(
+  private async replyToVerb(
     connection: Connection,
     { verb, args }: SocketRequest & { kind: "verb" },
     { messageId }: Asked,

@@ -16,7 +16,7 @@ import { logDisconnect } from "../../log/refusals";
 import type { StaticFileResult } from "../../staticFile/staticFile";
 import { Drain } from "../drain";
 import { listen } from "../listen";
-import { Server } from "../server";
+import { FLAG_DEFAULTS, Server } from "../server";
 import { sendEncoded, sendFound, sendRefusal, sendReply } from "./output";
 import { SocketClient } from "./client";
 import { Listener } from "./listener";
@@ -56,10 +56,7 @@ export class SocketServer extends Server {
     super();
     this.type = "socket";
     this.attributes = {
-      canChat: true,
-      logConnections: true,
-      logExits: true,
-      sendWelcomeMessage: true,
+      ...FLAG_DEFAULTS,
       verbs: [...connectionVerbs, "documentation", "help"],
     };
   }

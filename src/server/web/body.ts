@@ -153,37 +153,43 @@ async function readUnknown(request: WebRequest): Promise<ParsedBody> {
   return { body: {}, files: undefined };
 }
 
-async function readMultipart(
+function readMultipart(
   request: WebRequest,
   upload: UploadOptions,
 ): Promise<ParsedBody> {
-  const limit = formLimit(request.config);
-  const receiving = prepareFiles(request, upload, limit);
-  try {
-    const form = await receiveMultipart(request.req, {
+  return readFiles(request, upload, (receiving, limit) =>
+    receiveMultipart(request.req, {
       ...receiving,
       maxBytes: limit.bytes,
       tooLarge: () => tooLarge(limit),
-    });
-    return finishForm(request, form, receiving.rules);
-  } finally {
-    receiving.end();
-  }
+    }),
+  );
 }
 
-async function readSingleFile(
+function readSingleFile(
   request: WebRequest,
   upload: UploadOptions,
+): Promise<ParsedBody> {
+  return readFiles(request, upload, async (receiving) => {
+    const file = await receiveFile(request.req, receiving);
+    const files = new Map([[SINGLE_FILE, [file]]]);
+    return { fields: new Map(), jsonFields: NO_NAMES, files };
+  });
+}
+
+/** Read a body with files: `receive` follows it to its end. */
+async function readFiles(
+  request: WebRequest,
+  upload: UploadOptions,
+  receive: (
+    receiving: ReturnType<typeof prepareFiles>,
+    limit: Limit,
+  ) => Promise<Form>,
 ): Promise<ParsedBody> {
   const limit = formLimit(request.config);
   const receiving = prepareFiles(request, upload, limit);
   try {
-    const file = await receiveFile(request.req, receiving);
-    const form: Form = {
-      fields: new Map(),
-      jsonFields: NO_NAMES,
-      files: new Map([[SINGLE_FILE, [file]]]),
-    };
+    const form = await receive(receiving, limit);
     return finishForm(request, form, receiving.rules);
   } finally {
     receiving.end();

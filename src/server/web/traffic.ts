@@ -454,7 +454,7 @@ function ignoresInput({ refusals }: Traffic): boolean {
   return refusals >= MAX_REFUSALS;
 }
 
-export function judgePipelining(traffic: Traffic): Verdict {
+export function pipeliningVerdict(traffic: Traffic): Verdict {
   if (ignoresInput(traffic)) return "ignore";
   const limit = settings().general.simultaneousActions;
   return countOf(traffic) >= limit ? "refuse" : "serve";

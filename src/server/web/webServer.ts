@@ -12,7 +12,7 @@ import { type Connection, DESTROYED } from "../../connection/connection";
 import type { FailedCall } from "../../connection/calls";
 import { beginContext, isContextOn } from "../../context/context";
 import { type CookieOptions, setCookieHeader } from "../../cookie/cookies";
-import { ActionheroError, errorText, type StatusError } from "../../errors";
+import { ActionheroError, errorText } from "../../errors";
 import type { HealthApi } from "../../health/health";
 import type { TextParams } from "../../input/field";
 import { messageForClients } from "../../exposure/json";
@@ -73,7 +73,7 @@ import { textParamsOf } from "./params";
 import { type Outcome, renderBody } from "./respond";
 import {
   RequestQueues,
-  judgePipelining,
+  pipeliningVerdict,
   refusePipelined,
   type Traffic,
 } from "./traffic";
@@ -330,13 +330,14 @@ export class WebServer extends Server {
   ): void {
     try {
       if (settings().web.limitPipelining) {
-        const verdict = judgePipelining(traffic);
+        const verdict = pipeliningVerdict(traffic);
         if (verdict === "ignore") return;
-        if (verdict === "refuse") return this.refuseOneTooMany(res, traffic);
+        if (verdict === "refuse")
+          return this.refuse(res, traffic, refusePipelined(traffic, res));
       }
       const { overload } = api;
       if (overload?.isOverloaded === true)
-        return this.refuseOverload(res, traffic, overloadedError(overload));
+        return this.refuse(res, traffic, overloadedError(overload));
       const fault = normalizeTarget(req);
       if (fault !== undefined)
         return refuseTarget(req, res, fault, settings().web);
@@ -349,29 +350,19 @@ export class WebServer extends Server {
     }
   }
 
-  private refuseOneTooMany(res: ServerResponse, traffic: Traffic): void {
-    const request = this.unparsedRequest(res, traffic);
-    refusePipelined(traffic, res).then(
-      (error) => this.fail(request, error),
-      (failure: unknown) => this.fail(request, failure),
-    );
-  }
-
-  private refuseOverload(
+  /** Refuse a request without a connection, and before its body is read. */
+  private refuse(
     res: ServerResponse,
     traffic: Traffic,
-    error: StatusError,
+    reason: Error | Promise<Error>,
   ): void {
-    void this.fail(this.unparsedRequest(res, traffic), error);
-  }
-
-  /** A request that is refused without a connection, and before its body is read. */
-  private unparsedRequest(res: ServerResponse, traffic: Traffic): WebRequest {
     const target = parseTarget(res.req.url ?? "/", settings().web);
     const request = new WebRequest(this, res, target, undefined);
     addCorsHeaders(request);
     this.queues.begin(traffic, request);
-    return request;
+    const fail = (error: unknown) => this.fail(request, error);
+    if (reason instanceof Error) void fail(reason);
+    else reason.then(fail, fail);
   }
 
   private accept(res: ServerResponse, traffic: Traffic): void {

@@ -20,7 +20,7 @@ import { Drain } from "../drain";
 import { identifyUpgrade, type Identity } from "../identity";
 import { encodePlainReply, warnOfEnvelope } from "../jsonRequest";
 import { isAllowedHost } from "../proxies";
-import { Server } from "../server";
+import { FLAG_DEFAULTS, Server } from "../server";
 import { mayUseCookie } from "./plainRequests";
 import {
   type ClientScriptOptions,
@@ -79,10 +79,7 @@ export class WebSocketServer extends Server {
     super();
     this.type = "websocket";
     this.attributes = {
-      canChat: true,
-      logConnections: true,
-      logExits: true,
-      sendWelcomeMessage: true,
+      ...FLAG_DEFAULTS,
       verbs: [
         "quit",
         "exit",
