@@ -60,7 +60,7 @@ interface Failure extends FailedCall {
 interface OpenCalls {
   failures: Failure[];
   /** The ids of requests for which a message was sent. */
-  answered: Set<unknown>;
+  respondedIds: Set<unknown>;
 }
 
 /** The methods that send a response, unless they fail. */
@@ -126,12 +126,12 @@ export function noteMessage(connection: Connection, message: unknown): void {
     messageId?: unknown;
   };
   if (context && context !== "response") return;
-  callsOf(connection).answered.add(messageId ?? connection.messageId);
+  callsOf(connection).respondedIds.add(messageId ?? connection.messageId);
 }
 
 /** Whether a message was sent for this request while its action is still pending. */
-export function wasAnswered(connection: Connection, messageId: unknown) {
-  return openCalls.get(connection)?.answered.has(messageId) === true;
+export function hasResponse(connection: Connection, messageId: unknown) {
+  return openCalls.get(connection)?.respondedIds.has(messageId) === true;
 }
 
 /**
@@ -165,7 +165,7 @@ export function forgetCalls(connection: Connection): void {
 function callsOf(connection: Connection): OpenCalls {
   let calls = openCalls.get(connection);
   if (!calls) {
-    calls = { failures: [], answered: new Set() };
+    calls = { failures: [], respondedIds: new Set() };
     openCalls.set(connection, calls);
     openCount++;
   }
@@ -178,9 +178,9 @@ function note(
   onLate: LateHandler | undefined,
 ): void {
   if (connection.pendingActions === 1) {
-    const { failures, answered } = callsOf(connection);
+    const { failures, respondedIds } = callsOf(connection);
     failures.push(failure);
-    if (SENDING.includes(failure.method)) answered.clear();
+    if (SENDING.includes(failure.method)) respondedIds.clear();
     return;
   }
   // the caller may be about to attach a handler

@@ -104,7 +104,7 @@ export interface JobRunner {
   /** Run a job. It never rejects. */
   run(job: QueuedJob, lease: JobLease): Promise<Outcome>;
   /** There is no job for the worker. */
-  rest(): void;
+  onIdle(): void;
   /** The running job should end: its result will be dropped. */
   abort(reason: string): void;
   /** A job ended whose result was dropped. */
@@ -158,8 +158,8 @@ export class Member {
   /** Its last job was requeued because it took too long. */
   isCut = false;
   /** The time limit of its last job, in ms. */
-  patienceMs = Infinity;
-  /** Ends its patience. */
+  remainingMs = Infinity;
+  /** Fires at that limit. */
   timer?: Timer;
   /** Called when it should end after its running job. */
   readonly endListeners = new Set<() => void>();

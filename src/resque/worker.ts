@@ -214,7 +214,7 @@ export class Worker extends EventEmitter {
       const { around } = this.options;
       return around ? around(view.job, () => runJob(view)) : runJob(view);
     },
-    rest: () => {
+    onIdle: () => {
       this.working = false;
       this.job = null;
       this.notify("pause");
@@ -226,19 +226,19 @@ export class Worker extends EventEmitter {
     },
   };
 
-  private endWithin(patienceMs: number): Promise<void> {
+  private endWithin(remainingMs: number): Promise<void> {
     const { member, process } = this;
     // a second call may be less patient than the first one
-    if (this.ending && member) void process!.end(member, patienceMs);
-    this.ending ??= this.leave(patienceMs);
+    if (this.ending && member) void process!.end(member, remainingMs);
+    this.ending ??= this.leave(remainingMs);
     return this.ending;
   }
 
-  private async leave(patienceMs: number): Promise<void> {
+  private async leave(remainingMs: number): Promise<void> {
     this.running = false;
     const { member, process } = this;
-    if (process && !this.options.process) await process.close(patienceMs);
-    else if (process && member) await process.end(member, patienceMs);
+    if (process && !this.options.process) await process.close(remainingMs);
+    else if (process && member) await process.end(member, remainingMs);
     this.working = false;
     this.started = false;
     await this.queueObject.end();

@@ -101,7 +101,7 @@ const LAST_MS = 500;
 /** The same two, during an outage of the store. */
 const SILENT_MS = 100;
 /** How long a suspected crash job waits to run alone, in ms. */
-const LONE_WAIT_MS = 60_000;
+const EXCLUSIVE_WAIT_MS = 60_000;
 
 export class WorkerProcess {
   /** Names the registration; a new one after each fencing, empty without one. */
@@ -125,8 +125,8 @@ export class WorkerProcess {
   /** The number of workers that run a job. */
   private busy = 0;
   /** Its job runs alone: it begins when the others have ended, and no other one is fetched meanwhile. */
-  private lone?: Member;
-  private runEnded: () => void = () => undefined;
+  private exclusive?: Member;
+  private onRunEnded: () => void = () => undefined;
   private isCalling = false;
   private isPlanned = false;
   private number = 0;
@@ -209,10 +209,10 @@ export class WorkerProcess {
 
   /**
    * Let a worker finish its job and unregister.
-   * @param patienceMs how long its job may take until it is requeued
+   * @param remainingMs how long its job may take until it is requeued
    */
-  end(member: Member, patienceMs = Infinity): Promise<void> {
-    member.patienceMs = Math.min(member.patienceMs, patienceMs);
+  end(member: Member, remainingMs = Infinity): Promise<void> {
+    member.remainingMs = Math.min(member.remainingMs, remainingMs);
     if (!isActive(member.state)) return DONE;
     if (!this.move(member, "end") && member.state === "draining")
       this.entered.draining!(member);
@@ -220,10 +220,10 @@ export class WorkerProcess {
   }
 
   /** End all workers and the registration. Without redis this takes `CLOSE_MS` at most once no job runs. */
-  async close(patienceMs: number): Promise<void> {
+  async close(remainingMs: number): Promise<void> {
     if (this.isClosed) return;
     const members = [...this.members];
-    const ended = members.map((member) => this.end(member, patienceMs));
+    const ended = members.map((member) => this.end(member, remainingMs));
     await Promise.all(members.map(untilDrained));
     // the result of a job is worth a wait: without a report, the job runs again
     const ms = this.isOut && !this.hasOutcomes() ? SILENT_MS : CLOSE_MS;
@@ -276,20 +276,20 @@ export class WorkerProcess {
       this.request(member);
     },
     reporting: (member) => this.request(member),
-    idle: (member) => member.runner.rest(),
+    idle: (member) => member.runner.onIdle(),
     draining: (member) => {
       for (const listener of member.endListeners) listener();
-      this.limitPatience(member);
+      this.limitRunTime(member);
     },
     leaving: (member) => void this.leave(member),
     stopped: (member) => this.forget(member),
     abandoned: (member) => this.forget(member),
   };
 
-  private limitPatience(member: Member): void {
+  private limitRunTime(member: Member): void {
     member.timer?.cancel();
-    if (member.patienceMs === Infinity) return;
-    member.timer = this.environment.after(member.patienceMs, () => {
+    if (member.remainingMs === Infinity) return;
+    member.timer = this.environment.after(member.remainingMs, () => {
       if (member.state === "draining") this.move(member, "cut");
     });
   }
@@ -297,7 +297,7 @@ export class WorkerProcess {
   private forget(member: Member): void {
     member.timer?.cancel();
     this.members.delete(member);
-    if (member === this.lone) this.endLone();
+    if (member === this.exclusive) this.endExclusiveRun();
     member.end();
   }
 
@@ -399,7 +399,7 @@ export class WorkerProcess {
       const job = jobs[index];
       member.outcome = NO_OUTCOME;
       member.locks.clear(); // they were released with the report
-      if (member === this.lone) this.endLone();
+      if (member === this.exclusive) this.endExclusiveRun();
       if (!job) {
         this.move(member, "empty");
         continue;
@@ -408,7 +408,7 @@ export class WorkerProcess {
       else this.after = job.queue;
       member.fetchedIn = call.process;
       member.raw = job.raw;
-      if (index === alone) this.lone = member;
+      if (index === alone) this.exclusive = member;
       this.move(member, "job");
       if (member.state === "running") void this.run(member, job);
     }
@@ -416,26 +416,26 @@ export class WorkerProcess {
   }
 
   /** Others may fetch again. */
-  private endLone(): void {
-    this.lone = undefined;
+  private endExclusiveRun(): void {
+    this.exclusive = undefined;
     for (const member of this.members) this.move(member, "wake");
   }
 
   /**
-   * Wait until no other job of this process runs, at most `LONE_WAIT_MS`: other jobs may run for hours, or wait for
+   * Wait until no other job of this process runs, at most `EXCLUSIVE_WAIT_MS`: other jobs may run for hours, or wait for
    * this one.
    * @returns false when the worker should end before that
    */
-  private async untilAlone(member: Member): Promise<boolean> {
+  private async untilExclusive(member: Member): Promise<boolean> {
     let isLate = false;
-    const timer = this.environment.after(LONE_WAIT_MS, () => {
+    const timer = this.environment.after(EXCLUSIVE_WAIT_MS, () => {
       isLate = true;
-      this.runEnded();
+      this.onRunEnded();
     });
     while (this.busy > 0 && !isLate && member.state === "running")
       await new Promise<void>((resolve) => {
         const stopListening = onEnding(member, resolve);
-        this.runEnded = () => {
+        this.onRunEnded = () => {
           stopListening();
           resolve();
         };
@@ -445,12 +445,12 @@ export class WorkerProcess {
   }
 
   private async run(member: Member, job: QueuedJob): Promise<void> {
-    if (member === this.lone && !(await this.untilAlone(member)))
+    if (member === this.exclusive && !(await this.untilExclusive(member)))
       return void this.move(member, "finished");
     this.busy++;
     const outcome = await member.runner.run(job, member.lease);
     this.busy--;
-    this.runEnded();
+    this.onRunEnded();
     if (this.holds(member)) member.outcome = outcome;
     else if (!member.isCut) member.runner.dropped();
     this.move(member, "finished");
@@ -465,7 +465,7 @@ export class WorkerProcess {
   }
 
   private mayWait(): boolean {
-    return !this.waiting && !this.isClosed && !this.lone && this.hasIdle();
+    return !this.waiting && !this.isClosed && !this.exclusive && this.hasIdle();
   }
 
   private async waitForJobs(): Promise<void> {
@@ -619,9 +619,9 @@ export class WorkerProcess {
     if (id !== this.id) return;
     this.id = "";
     this.leaseUntil = -Infinity;
-    this.lone = undefined;
+    this.exclusive = undefined;
     for (const member of [...this.members]) this.move(member, "fence");
-    this.runEnded();
+    this.onRunEnded();
   }
 
   // ---------------------------------------------------------------- lease
@@ -694,7 +694,7 @@ export class WorkerProcess {
     const ending = new Promise<void>((resolve) => {
       // one of too many workers waits for as long as its job does
       const listener = () => {
-        if (member.patienceMs < Infinity) resolve();
+        if (member.remainingMs < Infinity) resolve();
       };
       stopListening = onEnding(member, listener);
     });

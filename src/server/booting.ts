@@ -50,8 +50,8 @@ export function isBooting(): boolean {
 
 /**
  * Serve a client now, hold it, or refuse it. Workers of a cluster hold it, because another worker could have served it.
- * Call it when the client has sent something, or a turn of the event loop after it connected: then both ends of a
- * connection from this process itself are known.
+ * Call it after the client's first bytes, or one turn of the event loop after it connected: only then are connections of
+ * this process to itself recognized.
  */
 export function serveWhenBooted(
   client: Pick<Socket, "remoteAddress" | "remotePort">,

@@ -1,6 +1,6 @@
 /**
- * How much memory the data of clients takes: bodies, queries, messages and lines, as it is counted before they are parsed (of
- * short JSON documents after it), and the params that a TCP client stores.
+ * Estimates the memory that the data of clients takes: bodies, queries, messages and lines, and the params that a TCP client
+ * stores. It is counted before the data is parsed; for short JSON documents, afterwards.
  */
 import { isAscii } from "node:buffer";
 import {
@@ -13,9 +13,9 @@ import {
   SPACE,
 } from "../utils/boundedJson";
 
-// --- The costs, in bytes of the heap of V8. `test/hostile/estimates.test.ts` compares those of JSON, queries, forms
-// and stored texts with the heap: hostile shapes take no more than is counted, random ones at most twice as much, and ordinary ones at
-// least a tenth. A change of V8 that breaks one of these fails there.
+// --- The costs, in bytes of the heap of V8. `test/hostile/estimates.test.ts` compares those of JSON, queries, forms and
+// stored texts with the heap. Hostile shapes take no more than is counted, random ones at most twice as much, and ordinary
+// ones at least a tenth. A version of V8 for which this does not hold fails there.
 
 /** JSON: an empty object, or a list of one item. */
 const JSON_CONTAINER_BYTES = 56;
@@ -94,7 +94,7 @@ const MOST_BYTES = Uint16Array.from(EXTRA_BYTES);
 MOST_BYTES[COLON] = JSON_INDEX_BYTES;
 
 /**
- * The names of a short document are not looked at, unless it may take this many times its length: measuring them takes
+ * A short document is read without its names, unless it may take this many times its length: with them, the estimate takes
  * three times as long.
  */
 const QUICK_LENGTH = 4096;

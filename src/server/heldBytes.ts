@@ -8,7 +8,7 @@ import { networkOf } from "../utils/addresses";
 
 // --- Ranks slow clients by progress, to choose which one to disconnect when a common limit is exceeded.
 
-/** The interval at which the progress of all is measured, and the shortest one when it is asked for, in ms. */
+/** The interval at which the progress of all clients is measured, and the shortest one on demand, in ms. */
 const MEASURE_MS = 1_000;
 const MIN_MEASURE_MS = 100;
 
@@ -17,12 +17,12 @@ const PROGRESS_PART = 1 / 16;
 const MIN_PROGRESS_BYTES = 16 * 1024;
 const MAX_PROGRESS_BYTES = 256 * 1024;
 
-/** For what clients send: without progress for so long, they have stalled, in ms. */
+/** A client that sends a body or message has stalled after this time without progress, in ms: it is disconnected first. */
 export const STALLED_SENDER_MS = 5_000;
 
 /**
- * The same for what they read. The system takes output in bursts, of up to a third of a buffer of 4 MiB: of a client that reads
- * 60 KB/s there is no progress for 18 s.
+ * The same for a client that reads its output. The system takes output in bursts of up to a third of its buffer of 4 MiB, so
+ * a client that reads 60 KB/s makes no progress for 18 s.
  */
 export const STALLED_READER_MS = 30_000;
 

@@ -10,7 +10,7 @@ import {
   call,
   type FailedCall,
   noteMessage,
-  wasAnswered,
+  hasResponse,
 } from "../connection/calls";
 import { continueContext, isContextOn, joinContext } from "../context/context";
 import { errorText } from "../errors";
@@ -223,7 +223,7 @@ export abstract class Server extends EventEmitter {
    * response.
    */
   hasAnswered(connection: Connection, messageId: string | number): boolean {
-    return wasAnswered(connection, messageId);
+    return hasResponse(connection, messageId);
   }
 
   /** Whether the client sent its HTTP request over TLS, as seen by the socket or reported by a trusted proxy. */

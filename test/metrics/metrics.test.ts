@@ -364,7 +364,7 @@ describeOnEachEngine("with metrics.enabled", (engine) => {
     );
   });
 
-  test("scrapes of both formats at the same time are whole", async () => {
+  test("scrapes of both formats at the same time are complete", async () => {
     const answers = await Promise.all(
       Array.from({ length: 10 }, (_, i) =>
         scrape(i % 2 === 0 ? {} : { accept: OPEN_METRICS }),

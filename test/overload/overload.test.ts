@@ -215,7 +215,7 @@ test("with maxHeapUsed, work is refused while that much is really in use, and ga
   await until(async () => (await web("/api/hello")).status === 200);
 });
 
-test("a fraction of the heap is one of the old generation: what is left of the heap is of no use when that is full", async () => {
+test("maxHeapUsed up to 1 is a fraction of the old generation", async () => {
   const MB = 1024 * 1024;
   const statistics = { ...getHeapStatistics(), heap_size_limit: 304 * MB }; // with --max-old-space-size=256
   const measure = jest.spyOn(

@@ -176,7 +176,7 @@ describeInBrowser("the pages with the websocket client", () => {
 
     if (scheme === "https") return; // the other tests do not depend on the scheme
 
-    test("the field to write in has the focus, and everything has a name", async () => {
+    test("the field to write in has the focus, and every control has an accessible name", async () => {
       const page = await openChat();
       await page.locator("#text:focus").waitFor();
       await page.getByRole("textbox", { name: "Your message" }).waitFor();

@@ -224,7 +224,7 @@ describeOnRedis("outages of redis", () => {
       expect(logs.at("notice", /^redis is back after/)).toHaveLength(1);
     });
 
-    test("is cut before its subscriptions are confirmed, and redis stays away until they are given up: they are renewed when it is back", async () => {
+    test("is cut before its subscriptions are confirmed: they are renewed when redis is back, even after ioredis gave them up", async () => {
       const { subscriber, client } = api.redis.clients;
       let givenUp = 0;
       const send = subscriber.sendCommand.bind(subscriber);

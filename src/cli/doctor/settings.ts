@@ -120,7 +120,7 @@ export const hazards: readonly Hazard[] = [
     setting: "web.allowedRequestHosts",
     isUnsafe: isEmpty,
     message:
-      "is empty: pages of other sites can come by a name of theirs (set ALLOWED_HOSTS)",
+      "is empty: pages of other sites can reach the server under their own host name (set ALLOWED_HOSTS)",
     decidedByOwner: true,
   },
   {
@@ -190,7 +190,7 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "web.strictPaths",
     isUnsafe: is(false),
-    message: "is off: a second way to write a path gets around checks of it",
+    message: "is off: an alternative encoding of a path bypasses checks",
   },
   {
     setting: "web.trace",

@@ -74,8 +74,9 @@ const MAX_PER_TURN = 16;
 /** The same of all connections, of their waiting or pipelined requests, so that others are served between the turns. */
 const MAX_QUEUED_PER_TURN = 64;
 /**
- * Maximum waiting requests of all connections; node reads all requests that it finds in one chunk, more than two thousand.
- * Beyond it, a connection with so many of them is disconnected, else the one with the most.
+ * Maximum waiting requests of all connections: node reads all requests of one chunk, which may be more than two thousand.
+ * Beyond it, the connection whose request arrives is disconnected if it has MANY_WAITING of them, otherwise the one with the
+ * most.
  */
 const MAX_WAITING = 5_000;
 const MANY_WAITING = 128;

@@ -150,19 +150,19 @@ export class Clients {
       `disconnected a client: ${reason}`,
       facts,
     );
-    this.leave(spark);
+    this.destroyConnection(spark);
   }
 
   onGone(spark: Spark): void {
     this.sparks.delete(spark);
     if (this.sparks.size === 0) this.onEmpty();
     this.host.announceSpark("disconnection", spark);
-    this.leave(spark);
+    this.destroyConnection(spark);
     this.host.afterWork(spark);
   }
 
   /** End a client's connection: it leaves its rooms, and says goodbye if its websocket is still open. */
-  leave({ connection }: Spark): void {
+  destroyConnection({ connection }: Spark): void {
     if (!connection || connection.destroyed) return;
     this.leaving.add(connection);
     void connection
@@ -234,7 +234,7 @@ export class Clients {
   private adopt(spark: Spark, connection: Connection | undefined): void {
     if (!connection) return;
     spark.connection = connection;
-    if (!spark.isOpen) this.leave(spark);
+    if (!spark.isOpen) this.destroyConnection(spark);
   }
 }
 

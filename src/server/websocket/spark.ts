@@ -320,7 +320,7 @@ export class Spark extends EventEmitter implements Holder {
       return;
     }
     this.waiting = undefined;
-    if (this.readyState === WebSocket.CLOSED) return this.leave();
+    if (this.readyState === WebSocket.CLOSED) return this.finish();
     this.resume();
     this.owner.onWorked(this);
   }
@@ -331,11 +331,11 @@ export class Spark extends EventEmitter implements Holder {
     const { slowedDown } = this;
     clearTimeout(slowedDown);
     this.slowedDown = undefined;
-    if (this.isConnecting || !this.waiting) this.leave();
+    if (this.isConnecting || !this.waiting) this.finish();
     else if (slowedDown) this.onTurn();
   }
 
-  private leave(): void {
+  private finish(): void {
     if (this.isGone) return;
     this.isGone = true;
     this.owner.onGone(this);

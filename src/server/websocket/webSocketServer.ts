@@ -159,7 +159,7 @@ export class WebSocketServer extends Server {
       gone: this.clients.allGone(),
       clients: () => this.sparks,
       isBusy: (spark) => this.isBusy(spark),
-      end: (spark) => this.end(spark),
+      end: (spark) => this.closeForStop(spark),
       cut: (spark) => {
         spark.terminate();
         return true;
@@ -311,10 +311,10 @@ export class WebSocketServer extends Server {
     );
   }
 
-  /** Say goodbye to a client because the server stops. */
-  private end(spark: Spark): void {
+  /** Close a client because the server stops. */
+  private closeForStop(spark: Spark): void {
     if (settings().websocket.destroyClientsOnShutdown && spark.connection)
-      this.clients.leave(spark);
+      this.clients.destroyConnection(spark);
     else spark.close(STOPPING);
   }
 

@@ -46,7 +46,7 @@ test.each([
   [OCTETS, "x"],
   [FORM, PART],
   [FORM, `${PART}\r\n${PART}`],
-])("nothing is: %s %#", async (type, body) => {
+])("an aborted upload leaves no open file: %s %#", async (type, body) => {
   const server = api.servers.servers.web as WebServer;
   const opens: (() => void)[] = [];
   const { open } = promises;
