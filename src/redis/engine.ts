@@ -123,7 +123,7 @@ export function disconnect(client: Redis | Cluster): void {
 
 /**
  * Replace the open connection, to a Redis Cluster all of them, by new ones. In other states ioredis is about to open one, and
- * may end for good if it is disturbed.
+ * may never connect again if it is disturbed.
  */
 export function reopen(client: Redis | Cluster): void {
   if (client.status !== "connect" && client.status !== "ready") return;

@@ -628,7 +628,7 @@ describeOnEachEngine("with tasks.carryContext", () => {
   });
 
   test.each(["plain", "job"])(
-    "a %s job that failed for good has the id again when it is retried by hand",
+    "a %s job that failed finally has the id again when it is retried by hand",
     async (kind) => {
       const { headers } = await web(`/enqueueDoomed?word=${kind}`);
       const [entry] = await until(async () => {

@@ -12,7 +12,7 @@ import { run, runOk } from "../support/runCli";
 import { Service } from "../support/service";
 import { repositoryRoot } from "../support/temporaryProject";
 
-/** An install may take its time, on a machine with other work. */
+/** An install may be slow, on a machine with other work. */
 const LIMIT_MS = 240_000;
 
 const OTHER_COMPILERS = ["~5.4.5", "~5.9.3", "~7.0.2"];

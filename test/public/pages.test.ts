@@ -169,7 +169,7 @@ describeInBrowser("the pages in a browser", () => {
     await page.locator("a[href*=swagger]").waitFor();
   });
 
-  test("without an OpenAPI document, nothing is asked for in vain", async () => {
+  test("without an OpenAPI document, nothing is requested", async () => {
     const failed: string[] = [];
     page.on("response", (response) => {
       if (!response.ok()) failed.push(response.url());

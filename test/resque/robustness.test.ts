@@ -272,7 +272,7 @@ describeOnRedis("connections and clocks", () => {
     await proxy.stop();
   });
 
-  test("a lock that redis was asked for in vain is not taken later", async () => {
+  test("a lock whose request failed is not taken later", async () => {
     const client = new Redis(server.url, { commandTimeout: 300 });
     const queue = new Queue({ connection: { redis: client } });
     await queue.connect();

@@ -75,7 +75,7 @@ test("many failed suites do not run again", () => {
 });
 
 test("suites that lack a program are skipped; a skip by mistake fails the run", () => {
-  const leftOut = `test.skip("left out: pages, for want of a browser", () => {});`;
+  const leftOut = `test.skip("left out: pages (needs a browser)", () => {});`;
   const { status, counts } = run([STEADY, leftOut]);
   expect(status).toBe(0);
   expect(counts).toMatchObject({ passed: 1, failed: 0 });

@@ -5,7 +5,7 @@
  * @param missing what the suite needs
  */
 export function leaveOut(title: string, missing: string): void {
-  const name = `left out: ${title}, for want of ${missing}`;
+  const name = `left out: ${title} (needs ${missing})`;
   process.stderr.write(`${name}\n`);
   test.skip(name, () => undefined);
 }

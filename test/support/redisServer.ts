@@ -96,7 +96,7 @@ export class RedisServer {
     });
   }
 
-  /** End it for good. */
+  /** End it, and remove its folder. */
   async stop(): Promise<void> {
     await this.end("SIGKILL");
     if (this.directory)

@@ -17,7 +17,7 @@ import {
 const LIMIT_MS = 60_000;
 /** Retries are due while redis is away, in ms. */
 const RETRY_MS = 1500;
-/** A loaded machine takes its time: operations may fail early only while redis does not respond. */
+/** A loaded machine is slow: operations may fail early only while redis does not respond. */
 const PATIENT_MS = 5_000;
 const IMPATIENT_MS = 500;
 

@@ -318,7 +318,7 @@ describeOnEachEngine("periodic tasks", () => {
     }
   });
 
-  test("the queues of nodes that are gone for good are dropped", async () => {
+  test("the queues of nodes that do not return are dropped", async () => {
     const { store } = api.resque.queue.connection;
     await store.announceNode("here", ["default:node:here"], 60_000, 60_000);
     await store.announceNode("far", ["default:node:far"], 1, 1);
@@ -439,7 +439,7 @@ describeOnEachEngine("periodic tasks", () => {
       await until(async () => (await delayed()).one?.length === 1);
     });
 
-    test("a run that fails for good is not taken for lost, and begins anew by hand", async () => {
+    test("a run that fails finally is not taken for lost, and begins anew by hand", async () => {
       let isBroken = true;
       await runOnce({
         reEnqueuePeriodicTaskIfException: false,

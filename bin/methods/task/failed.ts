@@ -43,7 +43,7 @@ export class TaskFailed extends CLI {
       remove: {
         flag: true,
         letter: "d",
-        description: "take them out of the list for good",
+        description: "delete them from the list",
       },
       json: { flag: true, letter: "j", description: "print JSON" },
     };

@@ -133,7 +133,7 @@ async function askKeepAlive(client: RedisClient): Promise<Finding[]> {
     : [
         warn(
           "redis tcp-keepalive",
-          "0: connections of a host that lost its power stay open for good",
+          "0: connections of a host that lost its power are never closed",
         ),
       ];
 }

@@ -133,7 +133,7 @@ function duplicate(client: Redis): Redis | Cluster {
   const options = {
     // a check that is cut off by a stop would hold the process for two more seconds
     enableReadyCheck: false,
-    // an abandoned wait continues at redis, and would consume a token in vain
+    // an abandoned wait continues at redis, and would consume a token that no worker gets
     commandTimeout: undefined,
   };
   const cluster = clusterOf(client);

@@ -180,7 +180,7 @@ export class WebSocketServer extends Server {
     upgradeHandler.close();
   }
 
-  /** Hands the message to the socket before it returns, unless an error's serializer takes its time. */
+  /** Hands the message to the socket before it returns, unless an error's serializer is async. */
   async sendMessage(
     connection: Connection,
     sent: any,
@@ -231,7 +231,7 @@ export class WebSocketServer extends Server {
     if (message.content !== null) spark.noteFile();
   }
 
-  /** End a client for good. */
+  /** End a client: it does not reconnect. */
   override goodbye(connection: Connection): void {
     (connection.rawConnection as Spark).end();
   }

@@ -705,7 +705,7 @@ describeOnRedis("the store on redis", () => {
     ]);
   });
 
-  test("of a node that is gone for good no key is left", async () => {
+  test("a node that does not return leaves no key", async () => {
     const next = { queue: "q:node:n", raw: "{}", due: { inMs: 60_000 } };
     await store.plan({ task: "t", node: "n", remove: [], next });
     await store.announceNode("n", ["q:node:n"], 1, 1);

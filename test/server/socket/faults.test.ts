@@ -421,7 +421,7 @@ describe("a disconnected client", () => {
     );
   });
 
-  test("while the create middleware takes its time", async () => {
+  test("while the create middleware is pending", async () => {
     let proceed!: () => void;
     const slow = new Promise<void>((resolve) => (proceed = resolve));
     api.connections.addMiddleware({ name: "slow", create: () => slow });

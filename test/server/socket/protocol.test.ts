@@ -204,7 +204,7 @@ describe("encoding", () => {
     expect(message.error).toBeInstanceOf(Error);
   });
 
-  test("by the project's serializer, also one that takes its time", async () => {
+  test("by the project's serializer, also an async one", async () => {
     serializers.servers.socket = (error: Error) => `<${error.message}>`;
     expect(encodeMessage({ error: new Error("no") })).toBe(
       '{"error":"<no>"}\r\n',

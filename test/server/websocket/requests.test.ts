@@ -587,7 +587,7 @@ describe("before the connection is there", () => {
       },
     ],
   ])(
-    "middleware that throws %s closes the websocket, not for good",
+    "middleware that throws %s closes the websocket, which may reconnect",
     async (_when, create) => {
       api.connections.addMiddleware({ name: "refuse", create });
       const refused = await connectWebsocket({ welcome: false });
@@ -600,7 +600,7 @@ describe("before the connection is there", () => {
     },
   );
 
-  test("middleware that ends the connection ends it for good", async () => {
+  test("middleware that ends the connection prevents a reconnect", async () => {
     api.connections.addMiddleware({
       name: "kick",
       create: (connection) => connection.destroy(),

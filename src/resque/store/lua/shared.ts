@@ -10,7 +10,7 @@ import {
   UNSEEN_NODE_SECONDS,
 } from "../texts";
 
-/** The maximum of wake-up tokens in a list; more would wake workers in vain. */
+/** The maximum of wake-up tokens in a list; more would wake workers without a job. */
 export const MAX_TOKENS = 32;
 
 /**
