@@ -410,7 +410,7 @@ export class Claim {
   }
 
   /**
-   * The call has ended: keep its response for so many ms.
+   * The call has ended: keep its response.
    * @throws Error if redis did not get it; it is sent again until it did
    */
   keep(response: string, ttlMs: number): Promise<void> {

@@ -32,7 +32,7 @@ const COLLECT_MS = 1_000;
  */
 const YOUNG_BYTES = 48 * 1024 * 1024;
 
-/** Refusals are logged once in so many ms. */
+/** The interval of log lines about refusals, in ms. */
 const LOG_PAUSE_MS = 10_000;
 
 type Cause = keyof OverloadLimits;

@@ -823,7 +823,7 @@ type Priorities = Readonly<Record<string, number>>;
 /**
  * Queues in order of preference. The given order is used; `*` means the queues that are not listed; of these, queues
  * with a priority are listed before it (above 0) or after it (below 0).
- * @param turn queues of the same priority are rotated by so many places
+ * @param turn how many places queues of the same priority are rotated by
  */
 export function queueOrder(
   given: readonly string[],

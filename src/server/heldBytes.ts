@@ -339,7 +339,7 @@ export class ByteShare implements SlowClient {
     if (!this.isReleased) this.hold(this.held + bytes);
   }
 
-  /** Whether so many bytes can be taken now; if not, the refusal is logged. Slow clients are refused for them. */
+  /** Whether bytes can be taken now; if not, the refusal is logged. Slow clients are refused for them. */
   hasRoom(bytes: number): boolean {
     if (this.isReleased) return false;
     const wanted = this.held + bytes;
@@ -350,7 +350,7 @@ export class ByteShare implements SlowClient {
   }
 
   /**
-   * Whether there may be room for so many bytes when they have arrived: an announced Content-Length never disconnects
+   * Whether there may be room for bytes when they have arrived: an announced Content-Length never disconnects
    * other clients.
    */
   mayTake(bytes: number): boolean {

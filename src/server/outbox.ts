@@ -254,7 +254,7 @@ export class UnreadShare implements SlowClient {
     return handle ? handle.bytesWritten - handle.writeQueueSize : 0;
   }
 
-  /** So many bytes wait now. */
+  /** @param bytes how many wait now */
   update(bytes: number): void {
     if (this.isReleased) return;
     this.bytes = bytes;
@@ -263,7 +263,7 @@ export class UnreadShare implements SlowClient {
     if (this.counted > before) unreadBytes.disconnectSlowest();
   }
 
-  /** So many bytes more wait, or, if negative, less. */
+  /** @param bytes how many more wait; negative: fewer */
   add(bytes: number): void {
     this.update(this.bytes + bytes);
   }

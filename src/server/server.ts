@@ -39,7 +39,7 @@ export interface ServerAttributes {
   canChat?: boolean;
   logConnections?: boolean;
   logExits?: boolean;
-  /** True: at once; a number: after so many ms. */
+  /** True: at once; a number: the delay in ms. */
   sendWelcomeMessage?: boolean | number;
   /** The verbs that its clients may use. */
   verbs?: readonly string[];

@@ -97,7 +97,7 @@ describe("tokens that another service has signed", () => {
     return verdictsWithClock(0, options, tokens);
   }
 
-  /** By a clock that goes only between the tokens, by so many ms. */
+  /** Uses a clock that advances only between the tokens. */
   function verdictsWithClock(
     stepMs: number,
     options: object,

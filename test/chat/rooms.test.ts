@@ -143,7 +143,7 @@ describeOnEachEngine("chat rooms", (engine) => {
       );
     });
 
-    test("take so many bytes of a client per second: general.maxChatBytesPerSecond", async () => {
+    test("take a limited number of bytes of a client per second: general.maxChatBytesPerSecond", async () => {
       config.general.maxChatBytesPerSecond = 10;
       const loud = await connect("defaultRoom");
       const other = await connect("defaultRoom");

@@ -11,7 +11,7 @@ import { repositoryRoot } from "../support/temporaryProject";
 const FACTOR = 3;
 /** What a machine with other work adds by itself, in ms. */
 const NOISE_MS = 20;
-/** So many, as far as they can be done in so many ms. */
+/** The number of requests, limited by what can be done in a time in ms. */
 const REQUESTS = 300;
 const MOST_MS = 10_000;
 const MOST_TRIES = 5;

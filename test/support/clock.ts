@@ -3,7 +3,7 @@
 const realNow = performance.now.bind(performance);
 let passed = 0;
 
-/** Let so many ms pass; timers do not notice. */
+/** Let time pass, in ms; timers do not notice. */
 export function pass(ms: number): void {
   passed += ms;
   performance.now = () => realNow() + passed;

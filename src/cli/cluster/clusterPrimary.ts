@@ -36,7 +36,7 @@ export function clusterLine(
 /** Give up when this many workers in a row ended before the first one served. */
 const MAX_BOOT_FAILURES = 5;
 
-/** A worker ends itself when its stop takes too long; only one that cannot is killed, so many ms later. */
+/** A worker ends itself when its stop takes too long. One that cannot is killed after this additional time, in ms. */
 const KILL_GRACE_MS = 1_000;
 
 interface Slot {

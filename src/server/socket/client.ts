@@ -46,7 +46,7 @@ import { destroyAfter } from "../drain";
 
 /** How long pending requests of a client that has closed its side may take, in ms. */
 const HALF_CLOSED_MS = 1000;
-/** Reading pauses when lines of so many bytes wait for an earlier one. */
+/** The bytes of lines that wait for an earlier one at which reading pauses. */
 const MAX_WAITING_BYTES = 4096;
 
 /** A line beyond the memory limit. */

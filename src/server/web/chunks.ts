@@ -13,7 +13,7 @@ const LARGE_BYTES = 4 * 1024;
 const FIRST_BLOCK_BYTES = 1024;
 const MAX_BLOCK_BYTES = 16 * 1024;
 
-/** A body of more chunks than this must have so many bytes in each of them, on average. */
+/** A body of more chunks than this must have at least MIN_AVERAGE_BYTES in each of them, on average. */
 const FREE_CHUNKS = 10_000;
 const MIN_AVERAGE_BYTES = 16;
 

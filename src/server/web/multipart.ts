@@ -27,7 +27,7 @@ import { type DeclaredInputs, isStandardSchema } from "../../input/types";
  */
 export const MULTIPART_OVERHEAD = 1024 * 1024;
 
-/** Beyond so many bytes of files on their way to the disk, the rest of a form waits: a slow disk slows its client down. */
+/** The bytes of files on their way to the disk at which the rest of a form waits: a slow disk slows its client down. */
 const MAX_UNWRITTEN_BYTES = 64 * 1024;
 
 /** Every value of every field and file, in order. */
@@ -338,7 +338,7 @@ class FormCount {
     return this.refusedFile;
   }
 
-  /** So many bytes of files are on the disk. */
+  /** Called when bytes of files have been written to the disk. */
   written(bytes: number): void {
     this.writtenBytes += bytes;
   }
