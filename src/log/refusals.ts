@@ -137,6 +137,29 @@ export function logDisconnect(
     server.log(message, level, shown);
 }
 
+/** The interval of lines about refusals that have one line for all clients, in ms. */
+const LINE_PAUSE_MS = 10_000;
+
+/** Counts refusals that have one line for all clients. */
+export class RefusalLine {
+  private refused = 0;
+  private silentUntil = 0;
+
+  /**
+   * Count a refusal.
+   * @returns how many there were since the last line, if it is time for another one; otherwise 0
+   */
+  count(): number {
+    this.refused++;
+    const now = performance.now();
+    if (now < this.silentUntil) return 0;
+    this.silentUntil = now + LINE_PAUSE_MS;
+    const { refused } = this;
+    this.refused = 0;
+    return refused;
+  }
+}
+
 /** A server, for the lines that name its type. */
 interface LoggingServer {
   type: string;

@@ -5,6 +5,7 @@ import { settings } from "../config/settings";
 import type { OverloadLimits } from "../config/types";
 import { ActionheroError, StatusError, withoutTrace } from "../errors";
 import { log } from "../log/log";
+import { RefusalLine } from "../log/refusals";
 
 declare module "../api" {
   interface Api {
@@ -32,9 +33,6 @@ const COLLECT_MS = 1_000;
  */
 const YOUNG_BYTES = 48 * 1024 * 1024;
 
-/** The interval of log lines about refusals, in ms. */
-const LOG_PAUSE_MS = 10_000;
-
 type Cause = keyof OverloadLimits;
 
 export class Overload {
@@ -45,8 +43,7 @@ export class Overload {
   private isHeapFull = false;
   private lastSample = 0;
   private lastCollection = -Infinity;
-  private refused = 0;
-  private silentUntil = 0;
+  private readonly refusals = new RefusalLine();
   private timer: NodeJS.Timeout | undefined;
   private readonly maxInFlight: number;
   private readonly maxDelayMs: number;
@@ -84,16 +81,13 @@ export class Overload {
 
   /** Count a refusal, and log it if the last line was long enough ago. */
   noteRefusal(): void {
-    this.refused++;
-    const now = performance.now();
-    if (now < this.silentUntil) return;
-    this.silentUntil = now + LOG_PAUSE_MS;
+    const count = this.refusals.count();
+    if (count === 0) return;
     const cause = this.strain ?? "maxInFlight";
     log(`refusing new work: general.overload.${cause} is reached`, "warning", {
-      count: this.refused,
+      count,
       running: this.inFlight,
     });
-    this.refused = 0;
   }
 
   stop(): void {

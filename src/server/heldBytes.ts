@@ -4,6 +4,7 @@
  */
 import { settings } from "../config/settings";
 import { log } from "../log/log";
+import { RefusalLine } from "../log/refusals";
 import { networkOf } from "../utils/addresses";
 
 // --- Ranks slow clients by progress, to choose which one to disconnect when a common limit is exceeded.
@@ -198,9 +199,6 @@ export const FREE_BYTES = 16 * 1024;
 export const MEMORY_LIMIT_TEXT =
   "the server holds too much at the moment, try again later";
 
-/** The interval of log lines about refusals, in ms. */
-const LOG_PAUSE_MS = 10_000;
-
 /** The bytes held for all clients of this process: one instance, because they share one heap. */
 class HeldBytes {
   /** Of holders with more than `FREE_BYTES`. */
@@ -210,8 +208,7 @@ class HeldBytes {
   /** Holders of a body or message that the client has not sent completely. */
   private readonly slowLarge = new SlowClients(STALLED_SENDER_MS);
   private readonly slowSmall = new SlowClients(STALLED_SENDER_MS);
-  private refused = 0;
-  private silentUntil = 0;
+  private readonly refusals = new RefusalLine();
 
   /** Whether a holder may hold `wanted` bytes instead of `held`. */
   hasRoom(held: number, wanted: number): boolean {
@@ -247,16 +244,13 @@ class HeldBytes {
   }
 
   refuse(): void {
-    this.refused++;
-    const now = performance.now();
-    if (now < this.silentUntil) return;
-    this.silentUntil = now + LOG_PAUSE_MS;
+    const count = this.refusals.count();
+    if (count === 0) return;
     log(
       `refusing requests: clients make the server hold ${this.large + this.small} bytes already (general.maxHeldBytes is ${settings().general.maxHeldBytes})`,
       "warning",
-      { count: this.refused },
+      { count },
     );
-    this.refused = 0;
   }
 }
 

@@ -9,6 +9,7 @@ import { settings } from "../config/settings";
 import type { TrustProxy, Trusts } from "../config/types";
 import { ActionheroError } from "../errors";
 import { log } from "../log/log";
+import { RefusalLine } from "../log/refusals";
 import {
   networkOf,
   parseHeadersForClientAddress,
@@ -276,13 +277,10 @@ function withoutDefaultPort(origin: string): string {
 
 // --- The connections of each client address to this process: `general.maxConnectionsPerAddress`.
 
-/** The interval of log lines about a flood, in ms. */
-const LOG_PAUSE_MS = 10_000;
-
 class ConnectionCounts {
   private readonly counts = new Map<string, number>();
   private readonly known = new WeakSet<Socket>();
-  private silentUntil = 0;
+  private readonly refusals = new RefusalLine();
 
   /** Count a socket until it closes; false if its address has too many. */
   admit(socket: Socket): boolean {
@@ -310,9 +308,7 @@ class ConnectionCounts {
   }
 
   private warn(to: string, limit: number): void {
-    const now = performance.now();
-    if (now < this.silentUntil) return;
-    this.silentUntil = now + LOG_PAUSE_MS;
+    if (this.refusals.count() === 0) return;
     log(
       `refusing connections: an address has ${limit} already (general.maxConnectionsPerAddress)`,
       "warning",
