@@ -34,7 +34,8 @@ export function checkParams(
   arrivedParams: object,
   own: object | undefined,
 ): void | PromiseLike<void> {
-  const inputs = (data.actionTemplate!.inputs ?? NO_INPUTS) as Inputs;
+  const action = data.actionTemplate as { inputs?: Inputs };
+  const inputs = action.inputs ?? NO_INPUTS;
   const safeParams = api.params?.globalSafeParams ?? globalSafeParams;
   if (isStandardSchema(inputs)) {
     const text = textOf(data.connection, arrivedParams);
@@ -42,7 +43,7 @@ export function checkParams(
     const checked = applySchema(planOf(inputs), data.params, call);
     if (isThenable(checked))
       return checked.then((params) => void (data.params = params as never));
-    data.params = checked as typeof data.params;
+    data.params = checked;
     return undefined;
   }
   // most requests have no params but those of their action: then a copy would cost as much as the checks
@@ -51,11 +52,7 @@ export function checkParams(
     Object.isFrozen(data.params) ||
     !isReduced(data.params, inputs, safeParams)
   )
-    data.params = reduceParams(
-      data.params,
-      inputs,
-      safeParams,
-    ) as typeof data.params;
+    data.params = reduceParams(data.params, inputs, safeParams);
   const call = new ParamsCall(data, safeParams, arrivedParams);
   return applyInputs(inputs, data.params, call);
 }
