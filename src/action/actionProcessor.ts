@@ -247,7 +247,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
     try {
       const opened = this.openSession(call);
       if (opened) return this.runWithMiddleware(call, opened);
-      const checks = checkParams(this, call.arrivedParams, this.takeOwnParams());
+      const checks = checkParams(
+        this,
+        call.arrivedParams,
+        this.takeOwnParams(),
+      );
       if (checks) return this.runAfterChecks(call, checks);
       status = lockAndJudge(this);
       if (status === undefined) response = this.runFitted();
@@ -407,11 +411,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
    * The outcome of the action is known: save the session.
    * @param thrown the error of an action that failed with one
    */
-  private finish(
-    call: Call,
-    status: ActionsStatus,
-    thrown?: unknown,
-  ): Outcome {
+  private finish(call: Call, status: ActionsStatus, thrown?: unknown): Outcome {
     const saved = call.sessions?.save(this.connection);
     if (!saved) return this.failOnUnawaited(call, status, thrown);
     return saved.then((unsaved) =>
@@ -438,7 +438,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /** An action fails by a failed call of its connection's methods that it did not await. */
-  private failOnUnawaited(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
+  private failOnUnawaited(
+    call: Call,
+    status: ActionsStatus,
+    thrown: unknown,
+  ): Outcome {
     call.overload?.leave();
     const isComplete = status === ActionsStatus.Complete;
     const unawaited = takeFailedCall(this.connection, !isComplete);
@@ -449,7 +453,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
   }
 
   /** Ask `config.errors` for the error of the client. */
-  private wordError(call: Call, status: ActionsStatus, thrown: unknown): Outcome {
+  private wordError(
+    call: Call,
+    status: ActionsStatus,
+    thrown: unknown,
+  ): Outcome {
     let error: unknown;
     try {
       error = errorForStatus(status, this, thrown);

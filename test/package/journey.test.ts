@@ -132,7 +132,9 @@ const RETRY = "--retry 20 --retry-delay 1 --retry-connrefused";
 /** The questions of the README's third step, and the beginnings of their answers. */
 async function followCurl(port: number): Promise<void> {
   if (spawnSync("curl", ["--version"]).status !== 0) {
-    process.stderr.write("left out: the README's curl, which is not installed\n");
+    process.stderr.write(
+      "left out: the README's curl, which is not installed\n",
+    );
     return;
   }
   const readme = fs.readFileSync(
@@ -580,8 +582,6 @@ step("every line of every sh block was run", async () => {
   );
   if (hasRedis) expect(left).toEqual([]);
   else
-    process.stderr.write(
-      `left out (needs a redis-server): ${left.join("")}`,
-    );
+    process.stderr.write(`left out (needs a redis-server): ${left.join("")}`);
   expect(reader.lines.length).toBeGreaterThan(15);
 });

@@ -18,14 +18,7 @@ import {
 } from "../jsonRequest";
 import { MEMORY_LIMIT_TEXT } from "../heldBytes";
 import { clientAddressOf } from "../proxies";
-import {
-  CloseCode,
-  decode,
-  ID,
-  idText,
-  pingText,
-  textFrame,
-} from "./protocol";
+import { CloseCode, decode, ID, idText, pingText, textFrame } from "./protocol";
 import { handleRequest, refuseRequest } from "./requests";
 import {
   refusalOf,

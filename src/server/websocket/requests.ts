@@ -86,10 +86,7 @@ function paramsOf(params: unknown): Record<string, unknown> {
  * Files are sent one after the other per client, each after the client has read the previous one, because whole files
  * are in memory.
  */
-function sendFile(
-  client: Client,
-  { file, encoding }: Request,
-): Promise<void> {
+function sendFile(client: Client, { file, encoding }: Request): Promise<void> {
   const { server, spark, connection } = client;
   const { messageId } = connection;
   connection.params = { file, encoding };

@@ -473,7 +473,8 @@ export async function fileReplyOf(
   options: FileReplyOptions,
 ): Promise<FileMessage> {
   if (error || !fileStream) return { error, content: null, ...facts };
-  const isTooLong = () => options.maxBytes > 0 && facts.length > options.maxBytes;
+  const isTooLong = () =>
+    options.maxBytes > 0 && facts.length > options.maxBytes;
   if (isTooLong()) fileStream.destroy();
   const content = isTooLong() ? undefined : await collect(fileStream, options);
   if (!content)
