@@ -48,7 +48,6 @@ export class Try extends Action {
 `;
 const TASK = `
 import { cache, Task } from "actionhero";
-import { leaveOut } from "../support/leftOut";
 
 export class Leave extends Task {
   constructor() {

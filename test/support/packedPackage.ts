@@ -23,7 +23,7 @@ const COMPILED_FROM = [
 /**
  * Compile and pack, without changing the repository's own `dist`, which other tests may be using. Suites that ask at the
  * same time, or later with the same sources, share one tarball.
- * @param folder where a copy of the tarball is put
+ * @param folder where a copy of the tarball is put; it is created if it does not exist
  * @returns the path of the copy
  */
 export async function packPackage(folder: string): Promise<string> {
@@ -35,6 +35,7 @@ export async function packPackage(folder: string): Promise<string> {
     await pack(kept).finally(() => fs.rmSync(lock, { force: true }));
   const { name, version } = manifest();
   const copy = path.join(folder, `${name}-${version}.tgz`);
+  fs.mkdirSync(folder, { recursive: true });
   fs.copyFileSync(kept, copy);
   return copy;
 }
