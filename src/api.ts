@@ -13,7 +13,7 @@ export interface ProcessCommands {
  * `declare module "../api" { interface Api { chatRoom: ChatRoomApi } }`.
  */
 export class Api {
-  /** True between the end of `Process.start()` and the end of `Process.stop()`. */
+  /** True from the beginning of the phase `start`, before any initializer starts, to the end of `Process.stop()`. */
   running = false;
   /** When the package was first loaded, in ms since the epoch. */
   bootTime = Date.now();

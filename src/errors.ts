@@ -129,7 +129,8 @@ export class HttpError extends Error {
 /** The fields that a reply without an HTTP status has beside its error. */
 export function codeFieldsOf(error: unknown): { code?: string | number } {
   if (error instanceof StatusError) return { code: error.code };
-  return error instanceof HttpError ? { code: error.status } : {};
+  const { status, isExplicit } = httpFactsOf(error);
+  return isExplicit ? { code: status } : {};
 }
 
 /** The HTTP response that an error asks for. */

@@ -103,15 +103,60 @@ test("files that generated projects copy import only ../src, and config only typ
 /** `_toExpand` and `_arguments` are version 29's, `_test` is a key in redis, `_zod` is what zod documents for authors of libraries. */
 const OWN_UNDERSCORES = ["_toExpand", "_arguments", "_test", "_zod"];
 
-test("nothing uses members of node or of a library that begin with an underscore", () => {
-  const found = files.flatMap((file) => {
-    const text = fs.readFileSync(path.join(root, file), "utf8");
-    return [...text.matchAll(/[."'](_[a-z]\w*)/g)]
-      .filter(([, name]) => !OWN_UNDERSCORES.includes(name))
-      .map(([, name]) => `${file}: ${name}`);
-  });
-  expect(found).toEqual([]);
+/** Members without a public equivalent, and what is missing where they do not exist, as in other runtimes. */
+const INTERNALS: Record<string, string[]> = {
+  // the bytes that the system has taken: the progress of readers is not measured
+  "src/server/outbox.ts": ["_handle"],
+  // the header lines of an incomplete request: they are counted when the request is complete
+  "src/server/web/heads.ts": ["_headers"],
+  // the response that is being written: the connection does not wait for its end
+  "src/server/handOver.ts": ["_httpMessage"],
+  // unfinished messages, of `ws`: test/server/heldBytes.test.ts fails with a version that names them otherwise
+  "src/server/websocket/spark.ts": [
+    "_receiver",
+    "_buffers",
+    "_bufferedBytes",
+    "_fragments",
+    "_messageLength",
+  ],
+};
+
+test("members of node or of a library that begin with an underscore are used only where they are listed", () => {
+  const used: Record<string, string[]> = {};
+  for (const file of files) {
+    const names = underscoresOf(file).filter(
+      (name) => !OWN_UNDERSCORES.includes(name),
+    );
+    if (names.length > 0) used[file] = names.sort();
+  }
+  const listed = Object.entries(INTERNALS).map(
+    ([file, names]) => [file, [...names].sort()] as const,
+  );
+  expect(used).toEqual(Object.fromEntries(listed));
 });
+
+/** The names of members that a file reads, or declares that objects have. */
+function underscoresOf(file: string): string[] {
+  const names = new Set<string>();
+  const add = (name: ts.Node) => {
+    const text = ts.isStringLiteralLike(name)
+      ? name.text
+      : ts.isIdentifier(name)
+        ? name.text
+        : "";
+    if (/^_[a-z]/.test(text)) names.add(text);
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isPropertyAccessExpression(node)) add(node.name);
+    if (ts.isElementAccessExpression(node)) add(node.argumentExpression);
+    if (ts.isPropertySignature(node)) add(node.name);
+    if (ts.isBindingElement(node) && ts.isObjectBindingPattern(node.parent))
+      add(node.propertyName ?? node.name);
+    ts.forEachChild(node, visit);
+  };
+  visit(parse(file));
+  return [...names];
+}
 
 test("imports form no cycle", () => {
   const graph = new Map<string, string[]>();
@@ -235,13 +280,17 @@ function listFiles(folder: string): string[] {
   });
 }
 
-function importsOf(file: string): Import[] {
-  const source = ts.createSourceFile(
+function parse(file: string): ts.SourceFile {
+  return ts.createSourceFile(
     file,
     fs.readFileSync(path.join(root, file), "utf8"),
     ts.ScriptTarget.ES2022,
     true,
   );
+}
+
+function importsOf(file: string): Import[] {
+  const source = parse(file);
   const found: Import[] = [];
   const add = (
     specifier: ts.Expression | undefined,
@@ -274,12 +323,7 @@ function importsOf(file: string): Import[] {
 
 /** The names of the functions and methods that a file defines. */
 function functionsOf(file: string): string[] {
-  const source = ts.createSourceFile(
-    file,
-    fs.readFileSync(path.join(root, file), "utf8"),
-    ts.ScriptTarget.ES2022,
-    true,
-  );
+  const source = parse(file);
   const names: string[] = [];
   const visit = (node: ts.Node): void => {
     const isDefinition =

@@ -1,7 +1,7 @@
 /** The response of an action: what it returned, and the error that replaces it. */
 import { IN_LINE } from "../api";
 import { settings } from "../config/settings";
-import { httpFactsOf, InlineError, StatusError } from "../errors";
+import { codeFieldsOf, InlineError, StatusError } from "../errors";
 import {
   isMistake,
   shownToClients,
@@ -84,9 +84,8 @@ function hasStatus({ connection }: ActionProcessor): boolean {
 
 /** For clients of all transports: only HTTP has a status. An action that was run in-line may also have a list of errors. */
 function attachFacts(data: ActionProcessor, error: unknown): void {
-  const { status, isExplicit } = httpFactsOf(error);
-  if (error instanceof StatusError) attach(data, "code", error.code);
-  else if (isExplicit && !hasStatus(data)) attach(data, "code", status);
+  if (error instanceof StatusError || !hasStatus(data))
+    attach(data, "code", codeFieldsOf(error).code);
   if (error instanceof InlineError) attach(data, "errors", error.errors);
 }
 

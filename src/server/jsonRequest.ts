@@ -1,6 +1,7 @@
 /** Reads the JSON that clients send, on every transport under the same limits: those of `config.web`. */
 import type { Action } from "../action/action";
 import type { ActionProcessor } from "../action/actionProcessor";
+import { config } from "../config/config";
 import { settings } from "../config/settings";
 import type { VerbArgument } from "../connection/verbs";
 import { jsonForClients } from "../exposure/json";
@@ -112,7 +113,7 @@ export function warnOfEnvelope({
   actionTemplate,
   response,
 }: ActionProcessor): void {
-  if (!actionTemplate || !settings().general.developmentMode) return;
+  if (!actionTemplate || config.process.env !== "development") return;
   if (typeof response !== "object" || response === null) return;
   const fields = FIELDS.filter((field) => field in (response as object));
   if (fields.length === 0 || warnedActions.has(actionTemplate as Action))
@@ -120,7 +121,7 @@ export function warnOfEnvelope({
   warnedActions.add(actionTemplate as Action);
   const names = fields.join(" and ");
   log(
-    `the response of ${action} has ${names}, by which clients over websocket and TCP find their calls: createClient never gives it to them`,
+    `the response of ${action} has ${names}: websocket and TCP clients use this field to match responses, so createClient removes it`,
     "warning",
   );
 }

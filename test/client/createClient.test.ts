@@ -636,6 +636,18 @@ describe.each(Object.entries(urls).slice(1))(
       api.chatRoom.middleware = {};
       api.chatRoom.globalMiddleware = [];
 
+      await chatRoom.addMiddleware({
+        name: "guard",
+        join: () => {
+          // as errors of other libraries, such as http-errors
+          throw Object.assign(new Error("gone"), { expose: true, status: 410 });
+        },
+      });
+      const gone = open(url()).rooms.join("defaultRoom");
+      await expect(gone).rejects.toMatchObject({ status: 410 });
+      api.chatRoom.middleware = {};
+      api.chatRoom.globalMiddleware = [];
+
       const refused = open(url()).rooms.join("nowhere");
       await expect(refused).rejects.toBeInstanceOf(ActionError);
       await expect(refused).rejects.toThrow(/^room does not exist$/);
@@ -1225,15 +1237,15 @@ test.each(["ws", "tcp"] as const)(
     addActions({ [name]: { run: () => ({ messageId: 1, context: "user" }) } });
     const client = open(urls[scheme]());
     const lines = new LogLines();
-    const { developmentMode } = config.general;
+    const { env } = config.process;
     try {
       await client.call(name);
       expect(lines.matching(/has messageId/)).toEqual([]);
-      config.general.developmentMode = true;
+      config.process.env = "development";
       await client.call(name);
       await client.call(name);
     } finally {
-      config.general.developmentMode = developmentMode;
+      config.process.env = env;
       lines.stop();
     }
     expect(lines.matching(/has messageId/)).toEqual([
