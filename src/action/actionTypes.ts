@@ -23,9 +23,10 @@ export interface AnySignature extends Signature {
 
 /**
  * What an action file exports: a class, or what `defineAction` made. Member types are resolved lazily, because the
- * types of actions that call each other would otherwise be circular.
+ * types of actions that call each other would otherwise be circular. A class whose `run` returns what its `output` does not
+ * take is a compiler error at this place, in `actions.gen.ts`: `defineAction` can compare the two, the class itself cannot.
  */
-export type ActionSignature<Exported> =
+export type ActionSignature<Exported extends WithFittingRun<Exported>> =
   InstanceOf<Exported> extends infer A
     ? A extends { run(...args: any[]): any }
       ? SignatureOf<A, ResponseOf<A>>
@@ -45,6 +46,40 @@ type InstanceOf<Exported> = Exported extends abstract new (
 ) => infer Instance
   ? Instance
   : Exported;
+
+/** What an exported class with a schema in `output` must be; other exports may be anything. */
+type WithFittingRun<Exported> = [Exported] extends [
+  abstract new (...args: any) => {
+    output: infer Output extends StandardSchema;
+  },
+]
+  ? abstract new (...args: any) => RunFitsOutput<Widened<SchemaInput<Output>>>
+  : unknown;
+
+/** What `run` may return beside an object that fits the output: what it has written to `data.response` is not checked. */
+interface RunFitsOutput<Value> {
+  run(...args: any[]): Value | null | void | Promise<Value | null | void>;
+}
+
+/** With literals as TypeScript infers them for what a function returns: `"ok"` is a string, and `[1, 2]` a list of numbers. */
+type Widened<T> =
+  IsAny<T> extends true
+    ? any
+    : T extends string
+      ? string
+      : T extends number
+        ? number
+        : T extends boolean
+          ? boolean
+          : T extends bigint
+            ? bigint
+            : T extends (...args: any) => unknown
+              ? T
+              : T extends readonly (infer Item)[]
+                ? readonly Widened<Item>[]
+                : T extends object
+                  ? { [Key in keyof T]: Widened<T[Key]> }
+                  : T;
 
 interface SignatureOf<Declared, Result> {
   params: CallerParams<

@@ -138,13 +138,105 @@ export class Annotated extends Action {
   }
 }
 
-type ResponseOf<A> = ActionSignature<A>["response"];
+type ResponseOf<S extends { response: unknown }> = S["response"];
 
 export const outputs: [
-  Expect<Equal<ResponseOf<typeof Pruned>, { user: { id: number } }>>,
-  Expect<Equal<ResponseOf<typeof Written>, { [key: string]: any }>>,
-  Expect<Equal<ResponseOf<typeof Example>, { total: number }>>,
+  Expect<
+    Equal<ResponseOf<ActionSignature<typeof Pruned>>, { user: { id: number } }>
+  >,
+  Expect<
+    Equal<ResponseOf<ActionSignature<typeof Written>>, { [key: string]: any }>
+  >,
+  Expect<Equal<ResponseOf<ActionSignature<typeof Example>>, { total: number }>>,
 ] = [true, true, true];
+
+// `actions.gen.ts` compares what a class returns with its output
+export class Unfit extends Action {
+  override name = "unfit";
+  override description = "unfit";
+  output = z.object({ users: z.array(z.object({ id: z.number() })) });
+  override async run() {
+    return { users: [{ id: "1" }] };
+  }
+}
+
+export class Lacking extends Action {
+  override name = "lacking";
+  override description = "lacking";
+  output = z.object({ id: z.number(), name: z.string() });
+  override run() {
+    return { id: 1 };
+  }
+}
+
+// literals are wider in what `run` returns, and undefined is nothing
+export class Fitting extends Action {
+  override name = "fitting";
+  override description = "fitting";
+  output = z.object({
+    status: z.enum(["ok", "bad"]),
+    kind: z.literal(true),
+    pair: z.tuple([z.number(), z.string()]),
+    at: z.date().nullable(),
+    note: z.string().default(""),
+    tree: z.record(z.string(), z.array(z.literal(1))).optional(),
+    open: z.looseObject({ a: z.number() }),
+    any: z.any(),
+    unknown: z.unknown(),
+    either: z.discriminatedUnion("is", [
+      z.object({ is: z.literal("a"), a: z.number() }),
+      z.object({ is: z.literal("b"), b: z.string() }),
+    ]),
+  });
+  override async run({ params }: ActionProcessor<any>) {
+    if (params!.nothing) return;
+    return {
+      status: "ok",
+      kind: true,
+      pair: [1, "a"],
+      at: new Date(),
+      tree: { a: [1] },
+      open: { a: 1, b: 2 },
+      any: 1,
+      unknown: 2,
+      either: params!.a ? { is: "a", a: 1 } : { is: "b", b: "b" },
+      more: 1,
+    };
+  }
+}
+
+interface Tree {
+  name: string;
+  children: Tree[];
+}
+const tree: z.ZodType<Tree, Tree> = z.object({
+  name: z.string(),
+  get children() {
+    return z.array(tree);
+  },
+});
+
+export class Recursive extends Action {
+  override name = "recursive";
+  override description = "recursive";
+  output = tree;
+  override async run(): Promise<Tree> {
+    return { name: "root", children: [] };
+  }
+}
+
+export type Generated = {
+  // @ts-expect-error an id is no text
+  unfit: ActionSignature<typeof Unfit>;
+  // @ts-expect-error the name is missing
+  lacking: ActionSignature<typeof Lacking>;
+  fitting: ActionSignature<typeof Fitting>;
+  recursive: ActionSignature<typeof Recursive>;
+  written: ActionSignature<typeof Written>;
+  example: ActionSignature<typeof Example>;
+  annotated: ActionSignature<typeof Annotated>;
+  defined: ActionSignature<typeof byTable>;
+};
 
 export const noRoute = defineAction({
   name: "no route",
