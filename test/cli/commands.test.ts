@@ -367,6 +367,13 @@ describe("generators", () => {
     [["generate-cli", "--name=doctor <part>"], "is a command of actionhero"],
     [["generate-action", "--name=user:show"], "on every system"],
     [["generate-task", "--name=sub/con"], "on every system"],
+    [
+      ["generate-initializer", "--name=redis"],
+      "is an initializer of actionhero",
+    ],
+    [["generate-server", "--name=web"], "is a server of actionhero"],
+    [["generate-task", "--name=cleanLogFiles"], "is a task of actionhero"],
+    [["generate-action", "--name=__proto__"], "is not a name"],
   ])("%j is refused", async (words, expected) => {
     const { stderr, exitCode } = await generate(...words);
     expect(stderr).toContain(expected);

@@ -1,5 +1,8 @@
 import { CLI } from "../../../src/cli/cli";
-import { generateComponent } from "../../../src/cli/generate/component";
+import {
+  generateComponent,
+  refuseOwnName,
+} from "../../../src/cli/generate/component";
 import { wholeNumber } from "../../../src/cli/runner";
 
 interface Params {
@@ -30,6 +33,7 @@ export class GenerateInitializer extends CLI {
   }
 
   async run({ params }: { params: Params }) {
+    refuseOwnName("initializer", params.name);
     generateComponent(
       [
         { template: "initializer.ts", path: "initializer" },

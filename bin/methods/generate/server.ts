@@ -1,5 +1,8 @@
 import { CLI } from "../../../src/cli/cli";
-import { generateComponent } from "../../../src/cli/generate/component";
+import {
+  generateComponent,
+  refuseOwnName,
+} from "../../../src/cli/generate/component";
 
 export class GenerateServer extends CLI {
   constructor() {
@@ -19,6 +22,7 @@ export class GenerateServer extends CLI {
   }
 
   async run({ params }: { params: { name: string } }) {
+    refuseOwnName("server", params.name);
     generateComponent(
       [
         { template: "server.ts", path: "server" },

@@ -2,6 +2,7 @@ import { CLI } from "../../../src/cli/cli";
 import {
   generateComponent,
   classInput,
+  refuseOwnName,
   templateOf,
 } from "../../../src/cli/generate/component";
 import { wholeNumber } from "../../../src/cli/runner";
@@ -52,6 +53,7 @@ export class GenerateTask extends CLI {
 
   async run({ params }: { params: Params }) {
     const { name, queue, description } = params;
+    refuseOwnName("task", name);
     generateComponent(
       [
         { template: templateOf("task", params.class), path: "task" },

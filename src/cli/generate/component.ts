@@ -131,14 +131,56 @@ function base(template: string): string {
 const IMPOSSIBLE = /[<>:"|?*]|\p{Cc}|[. ]$/u;
 const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
 
+/** Those of folders, and the member that objects cannot have. */
+const NO_NAMES = ["", ".", "..", "__proto__"];
+
 /** The name is a file name; it may contain folders, but cannot leave the target folder. */
 function refuseStrangeName(name: string): void {
   const parts = name.split(/[\\/]/);
-  if (parts.some((part) => part === "" || part === "." || part === ".."))
+  if (parts.some((part) => NO_NAMES.includes(part)))
     throw new Error(`\`${name}\` is not a name`);
   if (parts.some((part) => IMPOSSIBLE.test(part) || DEVICES.test(part)))
     throw new Error(
       `\`${name}\` cannot be the name of a file on every system: generate it under another name, and change \`name\` in the file`,
+    );
+}
+
+/** The framework's own: code of the same name would replace them. */
+export const OWN_NAMES = {
+  initializer: [
+    "actions",
+    "chatRoom",
+    "cluster",
+    "connections",
+    "developmentMode",
+    "exceptions",
+    "health",
+    "metrics",
+    "overload",
+    "params",
+    "redis",
+    "resque",
+    "resqueWorkers",
+    "routes",
+    "servers",
+    "specHelper",
+    "staticFile",
+    "storedSessions",
+    "tasks",
+    "tracing",
+  ],
+  server: ["web", "websocket", "socket", "testServer"],
+  task: ["cleanLogFiles"],
+} as const;
+
+/** @throws Error if the framework has one of this name */
+export function refuseOwnName(
+  kind: keyof typeof OWN_NAMES,
+  name: string,
+): void {
+  if ((OWN_NAMES[kind] as readonly string[]).includes(name))
+    throw new Error(
+      `\`${name}\` is ${kind === "initializer" ? "an" : "a"} ${kind} of actionhero: choose another name`,
     );
 }
 
