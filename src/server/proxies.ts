@@ -36,9 +36,6 @@ const MAX_VERDICTS = 1000;
 /** A peer without an address is connected by a unix socket. */
 const LOCAL = "127.0.0.1";
 
-const WRONG =
-  "web.trustProxy must be false, a number of hops, networks such as 10.0.0.0/8, or a function";
-
 const trustsOf = remembered(compile);
 
 /**
@@ -191,7 +188,19 @@ function compile(setting: TrustProxy): Trusts | undefined {
   if (typeof setting === "number") return trustsHops(setting);
   if (Array.isArray(setting)) return inNetworks(setting as string[]);
   if (isWrapped(setting)) return setting.trusts;
-  throw new ActionheroError("AH_CONFIG", WRONG);
+  throw refusalOf(setting);
+}
+
+/** New projects have the setting from TRUST_PROXY. */
+function refusalOf(value: unknown): Error {
+  const variable = process.env.TRUST_PROXY?.includes(String(value))
+    ? " (TRUST_PROXY)"
+    : "";
+  const error = new ActionheroError(
+    "AH_CONFIG",
+    `web.trustProxy${variable} has ${String(value)}, and must be false, a number of hops (1 for one proxy), networks such as 10.0.0.0/8 or loopback, or a function`,
+  );
+  return Object.assign(error, { data: { config: "web" } });
 }
 
 function isWrapped(setting: unknown): setting is { trusts: Trusts } {
@@ -205,8 +214,7 @@ function compileText(text: string): Trusts {
 }
 
 function trustsHops(hops: number): Trusts {
-  if (!Number.isSafeInteger(hops) || hops < 0)
-    throw new ActionheroError("AH_CONFIG", WRONG);
+  if (!Number.isSafeInteger(hops) || hops < 0) throw refusalOf(hops);
   return (_address, hop) => hop < hops;
 }
 
@@ -239,7 +247,7 @@ function addNetwork(list: BlockList, name: string): void {
   const max = version === 4 ? 32 : 128;
   const prefix = bits === undefined ? max : Number(bits);
   if (version === 0 || bits === "" || !(prefix >= 0 && prefix <= max))
-    throw new ActionheroError("AH_CONFIG", `${WRONG}; not ${name}`);
+    throw refusalOf(name);
   list.addSubnet(address, Math.trunc(prefix), version === 4 ? "ipv4" : "ipv6");
 }
 

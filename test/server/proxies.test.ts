@@ -263,9 +263,21 @@ test.each([true, "everybody", ["10.0.0.0/33"], ["10.0.0.0/"], -1, 1.5, {}])(
   "web.trustProxy %p is refused",
   (setting) => {
     trust(setting as TrustProxy);
-    expect(() => trustedProxies()).toThrow("web.trustProxy must be false");
+    expect(() => trustedProxies()).toThrow(
+      /^web\.trustProxy has .+, and must be false/,
+    );
   },
 );
+
+test("a refused TRUST_PROXY is named, so that the boot error shows its place", () => {
+  process.env.TRUST_PROXY = "true";
+  trust("true");
+  try {
+    expect(() => trustedProxies()).toThrow("web.trustProxy (TRUST_PROXY)");
+  } finally {
+    delete process.env.TRUST_PROXY;
+  }
+});
 
 describe("a server", () => {
   const forwarded = { "X-Forwarded-For": "6.6.6.6, 1.2.3.4" };
