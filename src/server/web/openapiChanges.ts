@@ -4,21 +4,28 @@ import { acceptedTypes, listOf, resolveRef } from "../../input/coercion";
 
 type Json = Record<string, unknown>;
 
-/** One line per breaking change. */
+/** One line per breaking change of a path, with the methods that it concerns. */
 export function breakingChanges(before: Json, after: Json): string[] {
-  const changes: string[] = [];
+  const lines: string[] = [];
   const current = new Map(
     entries(after.paths).map(([path, item]) => [shapeOf(path), item]),
   );
   for (const [path, operations] of entries(before.paths)) {
+    const methodsOf = new Map<string, string[]>();
     for (const [method, operation] of entries(operations)) {
-      const place = `${method.toUpperCase()} ${path}`;
       const now = partOf(current.get(shapeOf(path)) ?? {}, method);
-      if (!now) changes.push(`${place} is gone`);
-      else compareOperation(place, [operation, before], [now, after], changes);
+      const changes = now
+        ? changesOf([operation, before], [now, after])
+        : ["is gone"];
+      for (const change of changes) {
+        const methods = methodsOf.get(change) ?? [];
+        methodsOf.set(change, [...methods, method.toUpperCase()]);
+      }
     }
+    for (const [change, methods] of methodsOf)
+      lines.push(`${methods.join(", ")} ${path} ${change}`);
   }
-  return changes;
+  return lines;
 }
 
 /** The names of variables in a path mean nothing to a server. */
@@ -29,36 +36,40 @@ function shapeOf(path: string): string {
 /** A part of a document, and the document for its references. */
 type Part = [part: Json, root: Json];
 
-/** What a value is compared for: its operation, its direction, and where changes are collected. */
+/** What a value is compared for: its direction, and where changes are collected. */
 interface Comparison {
-  place: string;
   direction: "takes" | "responds with";
   changes: string[];
+  /** The schemas that contain it, before and after: those of a recursive type are compared once. */
+  above: readonly (readonly [old: Json, now: Json])[];
 }
 
-/** Deeper values are not compared: recursive schemas have no end. */
+/** Deeper values are not compared. */
 const MAX_DEPTH = 20;
 
-function compareOperation(
-  place: string,
-  [old, oldRoot]: Part,
-  [now, nowRoot]: Part,
-  changes: string[],
-): void {
-  const taken: Comparison = { place, direction: "takes", changes };
+/** The ends of lines. */
+function changesOf([old, oldRoot]: Part, [now, nowRoot]: Part): string[] {
+  const changes: string[] = [];
+  const bodies = [bodyOf(old, oldRoot), bodyOf(now, nowRoot)] as const;
+  const taken: Comparison = { direction: "takes", changes, above: [bodies] };
   const oldParams = paramsOf(old, oldRoot);
   for (const [key, { name, required, schema }] of paramsOf(now, nowRoot)) {
     const known = oldParams.get(key);
-    if (required && !known?.required) changes.push(`${place} requires ${name}`);
+    if (required && !known?.required) changes.push(`requires ${name}`);
     if (known)
       compareValues(taken, [name], [known.schema, oldRoot], [schema, nowRoot]);
   }
+  const responses = [
+    resolve(contentOf(partOf(old, "responses", "200")), oldRoot),
+    resolve(contentOf(partOf(now, "responses", "200")), nowRoot),
+  ] as const;
   compareProperties(
-    { place, direction: "responds with", changes },
+    { direction: "responds with", changes, above: [responses] },
     [],
-    [resolve(contentOf(partOf(old, "responses", "200")), oldRoot), oldRoot],
-    [resolve(contentOf(partOf(now, "responses", "200")), nowRoot), nowRoot],
+    [responses[0], oldRoot],
+    [responses[1], nowRoot],
   );
+  return changes;
 }
 
 function compareValues(
@@ -68,8 +79,8 @@ function compareValues(
   [nowSchema, nowRoot]: Part,
 ): void {
   if (path.length > MAX_DEPTH) return;
-  const { place, direction, changes } = comparison;
-  const what = `${place} ${direction} ${path.join(".")}`;
+  const { direction, changes, above } = comparison;
+  const what = `${direction} ${path.join(".")}`;
   const before = acceptedTypes([oldSchema], oldRoot);
   const after = acceptedTypes([nowSchema], nowRoot);
   const areTypesKept =
@@ -80,14 +91,16 @@ function compareValues(
   }
   const old = valueSchema(oldSchema, oldRoot);
   const now = valueSchema(nowSchema, nowRoot);
+  if (above.some(([one, other]) => one === old && other === now)) return;
+  const inner = { ...comparison, above: [...above, [old, now] as const] };
   if (direction === "takes") {
     compareTakenMembers(what, old, now, changes);
     compareLimits(what, old, now, changes);
   } else compareSentMembers(what, old, now, changes);
-  compareProperties(comparison, path, [old, oldRoot], [now, nowRoot]);
+  compareProperties(inner, path, [old, oldRoot], [now, nowRoot]);
   if (isSchema(old.items) && isSchema(now.items))
     compareValues(
-      comparison,
+      inner,
       [...path, "*"],
       [old.items, oldRoot],
       [now.items, nowRoot],
@@ -125,23 +138,22 @@ function compareProperties(
   [old, oldRoot]: Part,
   [now, nowRoot]: Part,
 ): void {
-  const { place, direction, changes } = comparison;
+  const { direction, changes } = comparison;
   const isTaken = direction === "takes";
   for (const name of isTaken ? requiredOf(now) : [])
     if (!requiredOf(old).includes(name))
-      changes.push(`${place} requires ${[...path, name].join(".")}`);
+      changes.push(`requires ${[...path, name].join(".")}`);
   for (const name of isTaken ? [] : requiredOf(old))
     if (partOf(now, "properties", name) && !requiredOf(now).includes(name))
       changes.push(
-        `${place} no longer always responds with ${[...path, name].join(".")}`,
+        `no longer always responds with ${[...path, name].join(".")}`,
       );
   for (const [name, property] of entries(old.properties)) {
     const other = partOf(now, "properties", name);
     const inner = [...path, name];
     if (other)
       compareValues(comparison, inner, [property, oldRoot], [other, nowRoot]);
-    else if (!isTaken)
-      changes.push(`${place} responds without ${inner.join(".")}`);
+    else if (!isTaken) changes.push(`responds without ${inner.join(".")}`);
   }
 }
 
@@ -246,7 +258,7 @@ function paramsOf(operation: Json, root: Json): Map<string, Param> {
       schema: resolve(param.schema as Json, root),
     });
   }
-  const body = resolve(contentOf(operation.requestBody as Json), root);
+  const body = bodyOf(operation, root);
   for (const [name, schema] of entries(body.properties))
     params.set(`body:${name}`, {
       name,
@@ -254,6 +266,10 @@ function paramsOf(operation: Json, root: Json): Map<string, Param> {
       schema: resolve(schema, root),
     });
   return params;
+}
+
+function bodyOf(operation: Json, root: Json): Json {
+  return resolve(contentOf(operation.requestBody as Json), root);
 }
 
 function contentOf(body: Json | undefined): Json {

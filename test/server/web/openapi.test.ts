@@ -474,6 +474,34 @@ describe("the command", () => {
     ]);
   });
 
+  test("one change of a recursive schema is one line for all methods", () => {
+    const documentOf = (minLength: number) => {
+      const node = { $ref: "#/components/schemas/node" };
+      const content = { "application/json": { schema: node } };
+      const operation = { requestBody: { content } };
+      return {
+        paths: {
+          "/thread": { post: operation, put: operation, patch: operation },
+        },
+        components: {
+          schemas: {
+            node: {
+              type: "object",
+              properties: {
+                text: { type: "string", minLength },
+                first: node,
+                replies: { type: "array", items: node },
+              },
+            },
+          },
+        },
+      };
+    };
+    expect(breakingChanges(documentOf(1), documentOf(2))).toEqual([
+      "POST, PUT, PATCH /thread takes text with minLength 2",
+    ]);
+  });
+
   test("what breaks clients is found in nested objects, lists and enums, too", () => {
     const documentOf = (input: object, output: object) => ({
       paths: {
