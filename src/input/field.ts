@@ -41,9 +41,11 @@ export interface FormValues {
   texts(): readonly string[];
   /**
    * The values of parts of the type `application/json`; undefined for other ones and malformed ones.
+   * @param isForObject the schema takes an object only: texts of one are parsed whatever their type, because some generated
+   * clients send none
    * @throws HttpError beyond a limit of JSON
    */
-  json(): readonly unknown[] | undefined;
+  json(isForObject: boolean): readonly unknown[] | undefined;
 }
 
 export const NO_TEXT: TextParams = { has: () => false };

@@ -110,12 +110,18 @@ function takeFormValues(
     const takesText = accepted.size === 1 && accepted.has("string");
     const form = takesText ? undefined : text.ofForm(name);
     if (!form || !isOfForm(params[name], form)) continue;
-    const values = form.json();
+    const isForObject = accepted.has("object") && !mayBeText(accepted);
+    const values = form.json(isForObject);
     if (values) typed.add(name);
     if (values) params[name] = valueOf(values, accepted);
     else if (accepted.has("array")) params[name] = listOrText(form.texts());
   }
   return typed;
+}
+
+/** A list may be one of texts. */
+function mayBeText(accepted: ReadonlySet<string>): boolean {
+  return accepted.has("string") || accepted.has("array");
 }
 
 /** A path variable or middleware may have replaced the value. */

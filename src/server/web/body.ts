@@ -255,7 +255,7 @@ function finishForm(
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 
-/** Keep what params do not: the values of repeated names, and which ones were JSON. */
+/** Keep what params do not: the values of repeated names, and which ones were JSON, or may be an object. */
 function noteSent(
   request: WebRequest,
   fields: Lists<string>,
@@ -263,7 +263,7 @@ function noteSent(
 ): void {
   for (const [name, texts] of fields) {
     const areJson = jsonFields.has(name);
-    if (texts.length === 1 && !areJson) continue;
+    if (texts.length === 1 && !areJson && !texts[0]!.startsWith("{")) continue;
     request.sentFields ??= new Map();
     request.sentFields.set(name, { texts, areJson });
   }

@@ -152,9 +152,11 @@ class SentValues implements FormValues {
     return texts;
   }
 
-  json(): readonly unknown[] | undefined {
-    if (!this.fields.areJson) return undefined;
+  json(isForObject: boolean): readonly unknown[] | undefined {
+    const { areJson } = this.fields;
+    if (!areJson && !isForObject) return undefined;
     const texts = this.texts();
+    if (!areJson && texts.some((text) => text[0] !== "{")) return undefined;
     try {
       return texts.map((text) => parseJsonField(text, this.request));
     } catch (error) {

@@ -123,6 +123,19 @@ describe.each([false, true])("with formBrackets: %p", (formBrackets) => {
       { tags: [], address: { city: "x", zip: "5" } },
     ],
     [
+      "an object as a text of JSON without a type",
+      [["address", '{"city":"x","zip":"5"}']],
+      { tags: [], address: { city: "x", zip: "5" } },
+    ],
+    [
+      "a text that looks like JSON",
+      [
+        ["title", '{"a":1}'],
+        ["tags", '{"b":1}'],
+      ],
+      { tags: ['{"b":1}'], title: '{"a":1}' },
+    ],
+    [
       "an object as a Blob of FormData",
       [["address", '{"city":"x","zip":"5"}', JSON_PART, "blob"]],
       { tags: [], address: { city: "x", zip: "5" } },
@@ -186,6 +199,12 @@ describe.each([false, true])("with formBrackets: %p", (formBrackets) => {
     expect(first.params).toEqual({ tags: "b" });
     const second = await postParts([...parts, ["apiVersion", "2"]], "second");
     expect(second.params).toEqual({ tags: ["a", "b"] });
+  });
+
+  test("a text that is no JSON is refused by the schema", async () => {
+    const { status, error } = await postParts([["address", "{city}"]]);
+    expect(status).toBe(500);
+    expect(error).toContain("address");
   });
 
   test("an action with a table keeps the last text, and the text of JSON", async () => {
