@@ -6,7 +6,7 @@ import {
   type JsonSchema,
   type DeclaredInputs,
 } from "../input/types";
-import { resolveRef } from "../input/coercion";
+import { fixedValues, listOf, resolveRef } from "../input/coercion";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";
 import { didYouMean } from "../utils/closest";
@@ -159,10 +159,22 @@ function flagText(name: string, schema: JsonSchema | undefined): string {
 }
 
 function typeText(schema: JsonSchema | undefined): string {
-  if (Array.isArray(schema?.enum)) return schema.enum.map(String).join("|");
-  if (schema?.type === "array") return "value, may be repeated";
-  if (schema?.type === "object") return "its properties as --name.property";
-  return typeof schema?.type === "string" ? schema.type : "text";
+  if (schema === undefined) return "text";
+  const values = fixedValues(schema);
+  if (values.length > 0) return values.map(String).join("|");
+  const options = listOf(schema.anyOf ?? schema.oneOf) as JsonSchema[];
+  if (options.length > 0) {
+    const others = options.filter(({ type }) => type !== "null");
+    return [...new Set(others.map(typeText))].join("|");
+  }
+  if (schema.type === "array") return `${itemText(schema)}, may be repeated`;
+  if (schema.type === "object") return "its properties as --name.property";
+  return typeof schema.type === "string" ? schema.type : "text";
+}
+
+function itemText({ items }: JsonSchema): string {
+  const values = fixedValues((items ?? {}) as JsonSchema);
+  return values.length > 0 ? values.map(String).join("|") : "value";
 }
 
 function defaultNote(value: unknown): string | undefined {

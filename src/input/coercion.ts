@@ -302,7 +302,7 @@ function isForText(schema: JsonSchema): boolean {
 }
 
 /** The members of `const` and `enum`. */
-function fixedValues(schema: JsonSchema): unknown[] {
+export function fixedValues(schema: JsonSchema): unknown[] {
   return "const" in schema ? [schema.const] : listOf(schema.enum);
 }
 

@@ -93,6 +93,23 @@ test("the help has the type, the description and the default of each", () => {
   ]);
 });
 
+test("the help has the values of a choice, also of one that may be null, and of lists", () => {
+  const choices = z.object({
+    kind: z.enum(["a", "b"]).nullable(),
+    only: z.literal(5),
+    either: z.union([z.literal("x"), z.number()]),
+    several: z.array(z.enum(["c", "d"])),
+  });
+  expect(
+    describeInputFlags(choices).map((line) => line.trim().replace(/ +/g, " ")),
+  ).toEqual([
+    "--kind <a|b> (required)",
+    "--only <5> (required)",
+    "--either <x|number> (required)",
+    "--several <c|d, may be repeated> (required)",
+  ]);
+});
+
 test("the help has no default that is another one for each call", () => {
   let count = 0;
   const counted = z.object({ id: z.int().default(() => ++count) });
