@@ -606,11 +606,20 @@ function describeResponses({ responses }, schemas) {
   });
 }
 
+/** GET, unless a query cannot carry all values: it has no empty lists and objects. */
+function preselected({ targets, fields }, schemas) {
+  const hasStructure = fields.some(({ schema }) =>
+    hasMembers(typesOf(acceptedBy(schema, schemas))),
+  );
+  const of = (wanted) => targets.find(({ method }) => method === wanted);
+  return (hasStructure && of("post")) || (of("get") ?? targets[0]);
+}
+
 function card(action, { base, schemas }) {
   const { targets, name, summary, tags, fields } = action;
   const paths = pathsOf(action);
   const methods = [...new Set(targets.map(({ method }) => method))];
-  const first = targets.find(({ method }) => method === "get") ?? targets[0];
+  const first = preselected(action, schemas);
   const curl = make("pre", { ariaLabel: "Command" });
   const answer = make("div", {
     className: "answer",

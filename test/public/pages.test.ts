@@ -371,6 +371,13 @@ describeInBrowser("the pages in a browser", () => {
       expect(await shown.textContent()).toMatch(/^OK/);
     });
 
+    test("POST is preselected for inputs that a query cannot carry", async () => {
+      const isChosen = async (name: string, method: string) =>
+        (await opened(name)).getByLabel(method, { exact: true }).isChecked();
+      expect(await isChosen("thing:mix", "post")).toBe(true);
+      expect(await isChosen("thing:show", "get /things/{id}")).toBe(true);
+    });
+
     test.each([
       ["get", "HTTP"],
       ["post", "HTTP"],
