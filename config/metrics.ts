@@ -17,7 +17,7 @@ export const DEFAULT = {
       // metrics for Prometheus; requires the package prom-client
       enabled: false,
       // a separate port; in a cluster of processes, each uses the next free one
-      port: undefined as number | undefined,
+      port: undefined as number | string | undefined,
       // the address that this port listens on
       bindIP: "127.0.0.1",
       path: "/metrics",

@@ -13,7 +13,7 @@ import {
 } from "../config/knownSettings";
 import { originOfSetting, replacedSettings } from "../config/load";
 import { ActionheroError } from "../errors";
-import { log } from "../log/log";
+import { knownLevels, log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
 import { routeSource, type RouteType } from "../route/tables";
 import { didYouMean } from "../utils/closest";
@@ -25,7 +25,7 @@ import type { ActionheroConfigInterface, BaseLimit } from "../config/types";
  * @throws ActionheroError AH_CONFIG with `general.checkSettings`; otherwise they are warnings
  */
 export function checkSettings(): void {
-  const problems = invalidValues(config);
+  const problems = invalidValues(config, knownLevels());
   if (problems.length === 0) return;
   if (settings().general.checkSettings) throw refusalOf(problems);
   for (const problem of problems) log(`config: ${textOf(problem)}`, "warning");

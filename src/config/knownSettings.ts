@@ -1,5 +1,7 @@
 /** Compares a configuration with the known settings, to find unknown names and values that are not accepted. */
+import { getHashes } from "node:crypto";
 import { validateHeaderName, validateHeaderValue } from "node:http";
+import { portOf } from "../utils/addresses";
 import { closest } from "../utils/closest";
 import {
   loadConfig,
@@ -7,7 +9,11 @@ import {
   locateConfigDirectories,
   type ConfigDirectories,
 } from "./load";
-import type { ActionheroConfigInterface, ProcessConfig } from "./types";
+import type {
+  ActionheroConfigInterface,
+  ErrorReason,
+  ProcessConfig,
+} from "./types";
 
 /** An allowed kind of value: a type, or one exact string, in quotes. */
 type SettingKind =
@@ -47,6 +53,9 @@ const CLOSED = [
   "tasks",
   "logger",
 ];
+
+/** Its members are the statuses of the kinds of errors. */
+const STATUS = "web.errorStatus";
 
 /** Parts that may have further names, which a project chooses. */
 const OPEN = [
@@ -98,7 +107,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "logger.format": ['"text"', '"json"'],
   "logger.redact": ["list", "function"],
   "metrics.authorize": ["function"],
-  "metrics.port": ["number"],
+  "metrics.port": ["number", "string"],
   "socket.enabled": ["boolean"],
   "socket.port": ["number", "string"],
   "tasks.queues": ["list", "function"],
@@ -121,7 +130,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "web.dotfiles": ['"allow"', '"ignore"'],
   "web.extensionTypes": ['"all"', '"safe"'],
   "web.fingerprintOptions.on": ['"all"', '"actions"'],
-  "web.healthPort": ["number"],
+  "web.healthPort": ["number", "string"],
   "web.https.bindIP": ["string"],
   "web.https.certFile": ["string"],
   "web.https.keyFile": ["string"],
@@ -140,6 +149,16 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
 
 /** Members of parts whose type allows any name. */
 const MEMBERS: Readonly<Record<string, readonly SettingKind[]>> = {
+  ...statuses(
+    "genericError",
+    "invalidParams",
+    "missingParams",
+    "redisAway",
+    "serverShuttingDown",
+    "tooManyPendingActions",
+    "unknownAction",
+    "unsupportedServerType",
+  ),
   "web.cookieOptions.settings.domain": ["string"],
   "web.cookieOptions.settings.expires": ["object"],
   "web.cookieOptions.settings.httpOnly": ["boolean"],
@@ -158,9 +177,29 @@ const MEMBERS: Readonly<Record<string, readonly SettingKind[]>> = {
   "websocket.server.idGenerator": ["function"],
   "websocket.server.maxAge": ["string", "number"],
   "websocket.server.maxLength": ["number"],
+  "websocket.server.origins": ["string", "list", "object"],
   "websocket.server.pathname": ["string"],
   "websocket.server.pingInterval": ["number", "boolean"],
 };
+
+function statuses(
+  ...reasons: ErrorReason[]
+): Record<string, readonly SettingKind[]> {
+  return Object.fromEntries(
+    reasons.map((reason) => [`${STATUS}.${reason}`, ["number"] as const]),
+  );
+}
+
+/** The methods that routes can have. */
+export const ROUTE_METHODS: readonly string[] = [
+  "all",
+  "head",
+  "get",
+  "patch",
+  "post",
+  "put",
+  "delete",
+];
 
 const LISTED = [...Object.keys(SPECIAL), ...Object.keys(MEMBERS)];
 
@@ -182,11 +221,36 @@ const positive = rule(
   "a number above 0",
   (value) => Number.isFinite(value) && Number(value) > 0,
 );
+const isPort = (value: unknown) =>
+  Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535;
 const port = rule(
   "a port, from 0 to 65535",
+  (value) => typeof value !== "number" || isPort(value),
+);
+/** Also as the text of an environment variable, where an empty one is none; no unix socket. */
+const plainPort = rule(
+  "a port, from 0 to 65535",
+  (value) => value === "" || isPort(portOf(value)),
+);
+const status = rule(
+  "an HTTP status, from 200 to 599",
   (value) =>
-    typeof value !== "number" ||
-    (Number.isInteger(value) && value >= 0 && value <= 65_535),
+    Number.isInteger(value) && Number(value) >= 200 && Number(value) <= 599,
+);
+const hashName = rule(
+  'a hash that node has, such as "sha256"',
+  (value) => typeof value !== "string" || !value || getHashes().includes(value),
+);
+const text = entries(
+  "a text that is not empty",
+  (entry) => typeof entry === "string" && entry.trim() !== "",
+);
+const method = entries(`one of ${ROUTE_METHODS.join(", ")}`, (entry) =>
+  ROUTE_METHODS.includes(entry as string),
+);
+const secret = entries(
+  "a secret",
+  (entry) => typeof entry === "string" && !isKnownServerToken(entry),
 );
 const urlPath = rule('a path that begins with "/"', (value) =>
   /^\/[^\s?#]*$/.test(String(value)),
@@ -201,14 +265,17 @@ const any: Rule = () => undefined;
 /** Rules for values of an accepted kind; other numbers must be at least 0. */
 const RULES: Readonly<Record<string, Rule>> = {
   "general.defaultMiddlewarePriority": any,
+  "general.filteredParams": text,
+  "general.filteredResponse": text,
   "general.lockDuration": positive,
   "general.rpcTimeout": positive,
   "general.simultaneousActions": positive,
   "health.livePath": urlPath,
   "health.readyPath": urlPath,
   "health.timeout": positive,
+  "logger.redact": text,
   "metrics.path": urlPath,
-  "metrics.port": port,
+  "metrics.port": plainPort,
   "redis.connectTimeout": positive,
   "redis.heartbeatInterval": positive,
   "redis.heartbeatTimeout": positive,
@@ -221,15 +288,101 @@ const RULES: Readonly<Record<string, Rule>> = {
   "session.param": nameOfParam,
   "session.ttl": positive,
   "socket.port": port,
+  "socket.verbs": text,
   "tasks.checkTimeout": positive,
   "tasks.heartbeatTimeout": positive,
+  "tasks.queues": text,
+  "web.allowedRequestHosts": text,
+  "web.automaticRoutes": method,
+  "web.cookieOptions.secrets": secret,
+  "web.cors.exposed": text,
+  "web.cors.headers": text,
+  "web.cors.methods": text,
   "web.cors.origins": origins,
+  "web.defaultErrorStatusCode": status,
   "web.fingerprintOptions.cookieKey": cookieName,
-  "web.healthPort": port,
+  "web.fingerprintOptions.settings": cookieAttributes,
+  "web.formOptions.hashAlgorithm": hashName,
+  "web.healthPort": plainPort,
   "web.httpHeaders": headers,
   "web.https.port": port,
   "web.port": port,
+  "websocket.server.origins": websocketOrigins,
+  "websocket.verbs": text,
 };
+
+function ruleOf(setting: string): Rule {
+  if (setting.startsWith(`${STATUS}.`)) return status;
+  return RULES[setting] ?? notNegative;
+}
+
+/** For each entry of a list. */
+function entries(
+  wanted: string,
+  isAccepted: (entry: unknown) => boolean,
+): Rule {
+  return (value) => {
+    if (!Array.isArray(value)) return undefined;
+    const list: readonly unknown[] = value;
+    const index = list.findIndex((entry) => !isAccepted(entry));
+    if (index === -1) return undefined;
+    const entry = list[index];
+    const isPublic = typeof entry === "string" || !entry;
+    const found = isPublic ? shown(entry) : nameOf(kindOf(entry));
+    return `has ${found} (entry ${index + 1}), and each must be ${wanted}`;
+  };
+}
+
+const isBoolean = (value: unknown) => typeof value === "boolean";
+const isText = (value: unknown) => typeof value === "string";
+const isNumber = (value: unknown) =>
+  value !== "" && Number.isFinite(Number(value));
+
+/** By their names in lower case: they are sent as they are, and browsers ignore what they do not know. */
+const COOKIE_ATTRIBUTES: ReadonlyMap<string, Rule> = new Map([
+  ["domain", rule("a text", isText)],
+  ["expires", any],
+  ["httponly", rule("a boolean", isBoolean)],
+  ["max-age", rule("a number of seconds", isNumber)],
+  ["partitioned", rule("a boolean", isBoolean)],
+  ["path", rule("a text", isText)],
+  ["priority", rule("a text", isText)],
+  [
+    "samesite",
+    rule('"Strict", "Lax" or "None"', (value) =>
+      /^(?:strict|lax|none)$/i.test(String(value)),
+    ),
+  ],
+  [
+    "secure",
+    rule(
+      'a boolean or "auto"',
+      (value) => isBoolean(value) || value === "auto",
+    ),
+  ],
+]);
+
+function cookieAttributes(value: unknown): string | undefined {
+  for (const [name, attribute] of Object.entries(value as object)) {
+    const check = COOKIE_ATTRIBUTES.get(name.toLowerCase());
+    if (!check)
+      return `has ${JSON.stringify(name)}, which is no attribute of a cookie`;
+    if (attribute === undefined || attribute === null) continue;
+    const problem = name === "expires" ? expiry(attribute) : check(attribute);
+    if (problem) return `has ${name}, which ${problem}`;
+    if (/[;\p{Cc}]/u.test(String(attribute)))
+      return `has ${name}, whose value has an invalid character`;
+  }
+  return undefined;
+}
+
+const expiry = rule("a number of ms", isNumber);
+
+/** These may not be functions. */
+function websocketOrigins(value: unknown): string | undefined {
+  const isAsked = [value].flat().some((one) => typeof one === "function");
+  return isAsked ? "has a function, which is not called" : origins(value);
+}
 
 /** Node would throw for each response. */
 function headers(value: unknown): string | undefined {
@@ -268,9 +421,11 @@ function isOrigin(value: unknown): boolean {
 /**
  * The values of the framework's own settings that are not accepted. Those of plugins are not judged: their defaults do
  * not say what else they accept.
+ * @param levels those that the loggers know
  */
 export function invalidValues(
   config: ActionheroConfigInterface,
+  levels: readonly string[],
 ): SettingProblem[] {
   const { projectRoot, typescript } = config.process;
   const { defaults } = locateConfigDirectories(projectRoot, typescript);
@@ -281,7 +436,36 @@ export function invalidValues(
   return [
     ...findSettingProblems(config, [known]).filter(({ isName }) => !isName),
     ...samePaths(config),
+    ...unknownLevels(config, levels),
   ];
+}
+
+/** Lines of another level would be logged as "info". */
+function unknownLevels(
+  { errors, general, tasks }: ActionheroConfigInterface,
+  levels: readonly string[],
+): SettingProblem[] {
+  if (levels.length === 0) return [];
+  const settings: [setting: string, level: unknown][] = [
+    ["errors.clientErrorLogLevel", errors?.clientErrorLogLevel],
+    ["general.fileRequestLogLevel", general?.fileRequestLogLevel],
+    ...(["workerLogging", "schedulerLogging"] as const).flatMap((part) =>
+      Object.entries(tasks?.[part] ?? {}).map(
+        ([event, level]): [string, unknown] => [
+          `tasks.${part}.${event}`,
+          level,
+        ],
+      ),
+    ),
+  ];
+  const isLevel = rule(
+    `a level of the loggers: ${levels.join(", ")}`,
+    (level) => levels.includes(level as string),
+  );
+  return settings.flatMap(([setting, level]) => {
+    const message = typeof level === "string" ? isLevel(level) : undefined;
+    return message === undefined ? [] : [{ setting, message, isName: false }];
+  });
 }
 
 /** One path can only be one of the two. */
@@ -379,7 +563,7 @@ function faultOf(
     return isSwitch(kinds, defaults) ? mismatch(value, kinds) : undefined;
   if (kinds.length > 0 && !kinds.some((kind) => isOfKind(value, kind)))
     return mismatch(value, kinds);
-  return (RULES[setting] ?? notNegative)(value);
+  return ruleOf(setting)(value);
 }
 
 /** Whether it has a few values only, and always one of them: nobody can tell what null means. */

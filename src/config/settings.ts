@@ -7,6 +7,7 @@
  * rows with `config/*.ts`.
  */
 import { getHeapStatistics } from "node:v8";
+import { portOf } from "../utils/addresses";
 import { MAX_TIMER_MS } from "../utils/promises";
 import { config, env } from "./config";
 import type {
@@ -177,7 +178,8 @@ const web = view({
   /** Undefined and null: as in version 29, headers of any client are trusted. */
   trustProxy: () => config.web?.trustProxy as TrustProxy,
   port: (): number | string | undefined => config.web?.port,
-  healthPort: () => config.web?.healthPort ?? undefined,
+  /** Undefined, null and the empty text: on the port of the web server. */
+  healthPort: () => portOf(config.web?.healthPort),
   /** Undefined and null: every address. */
   bindIP: () => config.web?.bindIP,
   https: view({
@@ -431,8 +433,8 @@ const logger = view({
 
 const metrics = view({
   enabled: () => config.metrics?.enabled === true,
-  /** Undefined and null: no separate port. */
-  port: () => config.metrics?.port ?? undefined,
+  /** Undefined, null and the empty text: no separate port. */
+  port: () => portOf(config.metrics?.port),
   bindIP: () => config.metrics?.bindIP ?? "127.0.0.1",
   path: () => config.metrics?.path ?? "/metrics",
   /** Undefined and null: not on the web server's port. */

@@ -372,8 +372,11 @@ function currentKeys(): Keys[] {
 }
 
 function secretsOf(): readonly string[] {
-  const { secrets } = settings().web.cookieOptions;
-  if (secrets.length > 0 && !secrets.some(isKnownServerToken)) return secrets;
+  // an entry without a value is the variable of an environment that is not set
+  const secrets = settings().web.cookieOptions.secrets.filter(
+    (secret) => !isKnownServerToken(secret),
+  );
+  if (secrets.length > 0) return secrets;
   const { serverToken } = settings().general;
   if (isKnownServerToken(serverToken) && !PRIVATE_ENVIRONMENTS.includes(env))
     throw new ActionheroError(

@@ -138,6 +138,11 @@ function levelOf(logger: winston.Logger, severity: unknown): string {
     : "info";
 }
 
+/** The levels that at least one of the loggers has; empty without loggers. */
+export function knownLevels(): string[] {
+  return [...new Set(loggers.flatMap(({ levels }) => Object.keys(levels)))];
+}
+
 /** One for each entry of the configuration. */
 export function buildLoggers(): winston.Logger[] {
   const builders = settings().logger.loggers as LoggerBuilder[];

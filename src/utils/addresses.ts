@@ -156,3 +156,14 @@ export function getExternalIPAddress(): string | null {
   }
   return found;
 }
+
+/**
+ * A port of a setting, which may be the text of an environment variable. An invalid one is returned as it is, for the error of
+ * the listener.
+ * @returns undefined for undefined, null and the empty text
+ */
+export function portOf(value: unknown): number | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  const isDigits = typeof value === "string" && /^\d+$/.test(value);
+  return isDigits ? Number(value) : (value as number);
+}

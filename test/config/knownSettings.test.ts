@@ -5,9 +5,12 @@ import * as ts from "typescript";
 import { config, env, id } from "../../src";
 import {
   findSettingProblems,
+  invalidValues,
   knownSettings,
+  ROUTE_METHODS,
   SPECIAL,
 } from "../../src/config/knownSettings";
+import { routerMethods } from "../../src/route/tables";
 import { newProjectSettings } from "../../src/cli/generate/newProjectSettings";
 import { repositoryRoot } from "../support/temporaryProject";
 
@@ -149,6 +152,74 @@ test.each([
     { web: { cors: { origins: ["https://a.com", "b.com"] } } },
     'web.cors.origins has "b.com", and must have "*", or origins such as "https://site.com"',
   ],
+  [
+    { web: { errorStatus: { invalidParams: 42 } } },
+    "web.errorStatus.invalidParams is 42, and must be an HTTP status, from 200 to 599",
+  ],
+  [
+    { web: { errorStatus: { missingParams: "x" } } },
+    'web.errorStatus.missingParams is "x", and must be a number',
+  ],
+  [
+    { web: { errorStatus: { mising: 422 } } },
+    "web.errorStatus.mising is no setting",
+  ],
+  [
+    { web: { defaultErrorStatusCode: 1000 } },
+    "web.defaultErrorStatusCode is 1000, and must be an HTTP status, from 200 to 599",
+  ],
+  [
+    { web: { fingerprintOptions: { settings: { SameSite: "Laxx" } } } },
+    'web.fingerprintOptions.settings has SameSite, which is "Laxx", and must be "Strict", "Lax" or "None"',
+  ],
+  [
+    { web: { fingerprintOptions: { settings: { Secure: "yes" } } } },
+    'web.fingerprintOptions.settings has Secure, which is "yes", and must be a boolean or "auto"',
+  ],
+  [
+    { web: { fingerprintOptions: { settings: { HttpOnly: "true" } } } },
+    'web.fingerprintOptions.settings has HttpOnly, which is "true", and must be a boolean',
+  ],
+  [
+    { web: { fingerprintOptions: { settings: { maxAge: 9 } } } },
+    'web.fingerprintOptions.settings has "maxAge", which is no attribute of a cookie',
+  ],
+  [
+    { web: { fingerprintOptions: { settings: { path: "/; Domain=b" } } } },
+    "web.fingerprintOptions.settings has path, whose value has an invalid character",
+  ],
+  [
+    { web: { cookieOptions: { secrets: ["good", undefined] } } },
+    "web.cookieOptions.secrets has undefined (entry 2), and each must be a secret",
+  ],
+  [
+    { web: { cookieOptions: { secrets: [""] } } },
+    'web.cookieOptions.secrets has "" (entry 1), and each must be a secret',
+  ],
+  [
+    { web: { automaticRoutes: ["gett"] } },
+    'web.automaticRoutes has "gett" (entry 1), and each must be one of all, head, get, patch, post, put, delete',
+  ],
+  [
+    { web: { allowedRequestHosts: ["a.com", ""] } },
+    'web.allowedRequestHosts has "" (entry 2), and each must be a text that is not empty',
+  ],
+  [
+    { web: { formOptions: { hashAlgorithm: "sha-9" } } },
+    'web.formOptions.hashAlgorithm is "sha-9", and must be a hash that node has, such as "sha256"',
+  ],
+  [
+    { metrics: { port: "nine" } },
+    'metrics.port is "nine", and must be a port, from 0 to 65535',
+  ],
+  [
+    { websocket: { server: { origins: "good.example" } } },
+    'websocket.server.origins has "good.example", and must have "*", or origins such as "https://site.com"',
+  ],
+  [
+    { websocket: { server: { origins: [() => true] } } },
+    "websocket.server.origins has a function, which is not called",
+  ],
   // --- members of parts that have further names
   [
     { web: { formOptions: { maxFileSize: "10mb" } } },
@@ -191,6 +262,15 @@ test.each([
       },
     },
   ],
+  ["ports as texts", { web: { healthPort: "8081" }, metrics: { port: "" } }],
+  [
+    "statuses of errors",
+    { web: { errorStatus: { genericError: 500, unknownAction: 200 } } },
+  ],
+  [
+    "origins of websockets",
+    { websocket: { server: { origins: "http://a.com:80, https://b.com" } } },
+  ],
   ["a function for origins", { web: { cors: { origins: () => true } } }],
   ["no limit", { web: { formOptions: { maxFiles: Infinity } } }],
   [
@@ -209,6 +289,28 @@ test.each([
   ["rooms", { general: { startingChatRooms: { lobby: {} } } }],
 ])("%s are accepted", (_, changes) => {
   expect(problems(changes)).toEqual([]);
+});
+
+test("levels are those of the loggers", () => {
+  const changed = structuredClone({
+    errors: { clientErrorLogLevel: "loud" },
+    general: { fileRequestLogLevel: "warn" },
+    tasks: { workerLogging: { start: "loud", end: "debug" } },
+  });
+  const found = (levels: string[]) =>
+    invalidValues({ ...config, ...changed } as never, levels)
+      .filter(({ message }) => message.includes("level"))
+      .map(({ setting }) => setting);
+  expect(found(["warning", "debug"])).toEqual([
+    "errors.clientErrorLogLevel",
+    "general.fileRequestLogLevel",
+    "tasks.workerLogging.start",
+  ]);
+  expect(found(["warn", "loud", "debug"])).toEqual([]);
+});
+
+test("methods of automatic routes are those of the route tables", () => {
+  expect(ROUTE_METHODS).toEqual(routerMethods);
 });
 
 test("settings of the profile table are known", () => {

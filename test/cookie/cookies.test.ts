@@ -216,6 +216,21 @@ describe("sealed values", () => {
     }
   });
 
+  test("a secret that is not set leaves the others in force", () => {
+    const use = (...secrets: unknown[]) =>
+      (config.web.cookieOptions = {
+        secrets: secrets as string[],
+        settings: {},
+      });
+    use("old");
+    const sealed = sign("a", "1");
+    use(undefined, "old");
+    expect(unsign("a", sealed)).toBe("1");
+    expect(sign("a", "1")).toBe(sealed);
+    use("", "old");
+    expect(unsign("a", sealed)).toBe("1");
+  });
+
   test("open as long as their secret is in the list, and are made with the first", () => {
     const use = (...secrets: string[]) =>
       (config.web.cookieOptions = { secrets, settings: {} });

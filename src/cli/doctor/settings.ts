@@ -3,6 +3,7 @@ import {
   invalidValues,
   problemsOfSettings,
   isKnownServerToken,
+  type SettingProblem,
 } from "../../config/knownSettings";
 import type { ActionheroConfigInterface } from "../../config/types";
 import { stopTimeout } from "../../environment/env";
@@ -286,7 +287,7 @@ type TlsOptions = Record<string, unknown> | undefined;
 
 /** Unknown names, and values of plugins' settings of a wrong type, which would otherwise go unnoticed. */
 export function checkNames(config: ActionheroConfigInterface): Finding[] {
-  const reported = invalidValues(config).map(({ setting }) => setting);
+  const reported = wrongValues(config).map(({ setting }) => setting);
   const problems = problemsOfSettings(config).filter(
     ({ setting }) => !reported.includes(setting),
   );
@@ -299,13 +300,20 @@ export function checkNames(config: ActionheroConfigInterface): Finding[] {
 
 /** Values that are not accepted; with `general.checkSettings` they end a boot. */
 export function checkValues(config: ActionheroConfigInterface): Finding[] {
-  const problems = invalidValues(config);
+  const problems = wrongValues(config);
   if (problems.length === 0)
     return [ok("setting values", "every value is accepted")];
   const report = config.general?.checkSettings ? fail : warn;
   return problems.map(({ setting, message }) =>
     report("setting values", `${setting} ${message}`),
   );
+}
+
+function wrongValues(config: ActionheroConfigInterface): SettingProblem[] {
+  // loaded here, because loading it is what builds the configuration
+  const { knownLevels } =
+    require("../../log/log") as typeof import("../../log/log");
+  return invalidValues(config, knownLevels());
 }
 
 /** One check of the configuration. */

@@ -1,11 +1,13 @@
 /** What a new project has for containers and for CI fits the project. */
 import * as fs from "fs";
+import * as http from "http";
+import type { AddressInfo } from "net";
 import * as path from "path";
 import { parse } from "yaml";
 import { generateProject } from "../../../src/cli/generate/project";
 import { followDockerfile, parseDockerfile } from "../../support/dockerfile";
 import { hasRedis, RedisServer } from "../../support/redisServer";
-import { runOk } from "../../support/runCli";
+import { run, runOk } from "../../support/runCli";
 import {
   repositoryRoot,
   TemporaryProject,
@@ -100,6 +102,30 @@ describe("Dockerfile", () => {
     expect(texts("USER")).toEqual(["node"]);
     const [, file] = JSON.parse(texts("CMD")[0]) as string[];
     expect(scripts.start).toBe(`node ${file}`);
+  });
+
+  test("its health check asks the port of probes, if there is one", async () => {
+    const [check] = texts("HEALTHCHECK");
+    const [node, ...args] = JSON.parse(
+      check.slice(check.indexOf("[")),
+    ) as string[];
+    const asked: unknown[] = [];
+    const probes = http.createServer(({ url }, res) => {
+      asked.push(url);
+      res.end("{}");
+    });
+    await new Promise<void>((resolve) => probes.listen(0, resolve));
+    const { port } = probes.address() as AddressInfo;
+    const exitCode = async (env: Record<string, string>) =>
+      (await run(node, args, { env })).exitCode;
+    try {
+      const HEALTH_PORT = String(port);
+      expect(await exitCode({ HEALTH_PORT, PORT: "1" })).toBe(0);
+      expect(await exitCode({ HEALTH_PORT: "", PORT: "1" })).toBe(1);
+      expect(asked).toEqual(["/readyz"]);
+    } finally {
+      await new Promise((resolve) => probes.close(resolve));
+    }
   });
 
   test("an instruction that is not known ends the interpreter", async () => {
