@@ -366,7 +366,7 @@ function cookieAttributes(value: unknown): string | undefined {
   for (const [name, attribute] of Object.entries(value as object)) {
     const check = COOKIE_ATTRIBUTES.get(name.toLowerCase());
     if (!check)
-      return `has ${JSON.stringify(name)}, which is no attribute of a cookie`;
+      return `has ${JSON.stringify(name)}, which is not an attribute of a cookie`;
     if (attribute === undefined || attribute === null) continue;
     const problem = name === "expires" ? expiry(attribute) : check(attribute);
     if (problem) return `has ${name}, which ${problem}`;

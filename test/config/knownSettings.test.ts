@@ -182,7 +182,7 @@ test.each([
   ],
   [
     { web: { fingerprintOptions: { settings: { maxAge: 9 } } } },
-    'web.fingerprintOptions.settings has "maxAge", which is no attribute of a cookie',
+    'web.fingerprintOptions.settings has "maxAge", which is not an attribute of a cookie',
   ],
   [
     { web: { fingerprintOptions: { settings: { path: "/; Domain=b" } } } },

@@ -201,7 +201,7 @@ describe.each([false, true])("with formBrackets: %p", (formBrackets) => {
     expect(second.params).toEqual({ tags: ["a", "b"] });
   });
 
-  test("a text that is no JSON is refused by the schema", async () => {
+  test("a text that is not JSON is refused by the schema", async () => {
     const { status, error } = await postParts([["address", "{city}"]]);
     expect(status).toBe(500);
     expect(error).toContain("address");
