@@ -189,7 +189,7 @@ export class Fitting extends Action {
     ]),
   });
   override async run({ params }: ActionProcessor<any>) {
-    if (params!.nothing) return;
+    if (params.nothing) return;
     return {
       status: "ok",
       kind: true,
@@ -199,7 +199,7 @@ export class Fitting extends Action {
       open: { a: 1, b: 2 },
       any: 1,
       unknown: 2,
-      either: params!.a ? { is: "a", a: 1 } : { is: "b", b: "b" },
+      either: params.a ? { is: "a", a: 1 } : { is: "b", b: "b" },
       more: 1,
     };
   }
