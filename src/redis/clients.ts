@@ -12,7 +12,12 @@ import {
   requireDatabase,
   shareTimeouts,
 } from "./commands";
-import { ConnectionLog, noteRefusal, noteWriteAccepted } from "./outages";
+import {
+  ConnectionLog,
+  isRefusedForLong,
+  noteRefusal,
+  noteWriteAccepted,
+} from "./outages";
 import {
   addressOf,
   disconnect,
@@ -112,6 +117,7 @@ function boundWaits(client: Redis): void {
     followFailover(client, {
       refused: (error) => noteRefusal(client, error),
       accepted: () => noteWriteAccepted(client),
+      isRefusedForLong: () => isRefusedForLong(client),
     });
     bound(client);
     if (client.options.db) client.options.enableReadyCheck = true;

@@ -23,12 +23,17 @@ const SWITCHED = "+switch-master";
 /** ioredis: reconnect and send the refused command again; it had no effect. */
 const RECONNECT_AND_RESEND = 2;
 
-/** What a client detects about its server. */
+/** The interval of new connections while refused commands no longer wait for one, in ms. */
+const PROBE_INTERVAL_MS = 1_000;
+
+/** What a client detects about its server, and what is known of the outage. */
 export interface FailoverEvents {
   /** Also the next connection leads to a server that refuses writes. */
   refused(error: Error): void;
   /** The server accepts writes after that. */
   accepted(): void;
+  /** Whether writes have been refused for so long that a refused command fails at once. */
+  isRefusedForLong(): boolean;
 }
 
 /** By the options of their clients: ioredis calls the function on them, and copies it to duplicates. */
@@ -42,18 +47,25 @@ export function followFailover(client: Redis, events?: FailoverEvents): void {
 }
 
 function whenReadOnly(this: unknown, error: Error): false | 2 {
-  if (!isReadOnly(error.message)) return false;
-  followers.get(this as object)?.refused(error);
+  if (!isOfReplica(error.message)) return false;
+  const follower = followers.get(this as object);
+  if (follower && !follower.mayWait(error)) return false;
   return RECONNECT_AND_RESEND;
 }
 
-/** A server that stays a replica is tried less and less often, as one without a connection. */
+/**
+ * A server that stays a replica is tried less and less often, as one without a connection. Refused commands wait for the next
+ * connection, until writes have been refused for long: from then on they fail at once, while reads go on, and only a probe
+ * looks for another server.
+ */
 class Follower {
   /** Connections in a row that refused a write. */
   private refusals = 0;
   /** The last of them. */
   private stream?: unknown;
   private isProbing = false;
+  /** Opens the next connection. */
+  private timer?: NodeJS.Timeout;
 
   constructor(
     private readonly client: Redis,
@@ -67,15 +79,32 @@ class Follower {
     client.on("ready", () => {
       if (this.refusals > 0) void this.probe();
     });
+    client.on("close", () => this.cancelTimer());
   }
 
-  refused(error: Error): void {
+  /** A command was refused. @returns whether it may wait for the next connection */
+  mayWait(error: Error): boolean {
+    const isLong = this.events?.isRefusedForLong() === true;
+    if (this.client.stream !== this.stream) this.count(error, isLong);
+    if (!isLong) return true;
+    this.timer ??= setTimeout(
+      () => this.client.disconnect(true),
+      PROBE_INTERVAL_MS,
+    ).unref();
+    return false;
+  }
+
+  private count(error: Error, isLong: boolean): void {
     const { client } = this;
-    if (client.stream === this.stream) return;
     this.stream = client.stream;
-    // of ioredis, which has reset it for the new connection
-    Reflect.set(client, "retryAttempts", this.refusals++);
-    if (this.refusals > 1) this.events?.refused(error);
+    // of ioredis, which has reset it for the new connection; not 0, for which projects of version 29 wait 5 s
+    Reflect.set(client, "retryAttempts", isLong ? 1 : this.refusals);
+    if (++this.refusals > 1) this.events?.refused(error);
+  }
+
+  private cancelTimer(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
   }
 
   private isClosing(): boolean {
@@ -126,9 +155,9 @@ export function boundSentinels(args: readonly unknown[]): unknown[] {
   });
 }
 
-/** Redis 6 and older name the script first. */
-function isReadOnly(message: string): boolean {
-  return /^READONLY|-READONLY/.test(message);
+/** Redis 6 and older name the script first. A replica without its master may refuse reads, too. */
+function isOfReplica(message: string): boolean {
+  return /(^|-)(READONLY|MASTERDOWN)/.test(message);
 }
 
 /**

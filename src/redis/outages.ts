@@ -116,6 +116,13 @@ export class ConnectionLog {
     return this.outages.get(address)?.since !== undefined;
   }
 
+  /** Whether writes have been refused for the timeout of an operation. */
+  isRefusedForLong(address: string): boolean {
+    const { isRefusal, since } = this.outages.get(address) ?? {};
+    if (!isRefusal || since === undefined) return false;
+    return performance.now() - since >= this.timeoutMs;
+  }
+
   /**
    * Redis responds. Connections return one after the other, and some may fail again: redis is back when no
    * connection is lost.
@@ -183,6 +190,12 @@ export function noteRefusal(client: Redis, error: Error): void {
 export function isSilent(client: Redis): boolean {
   const known = followed.get(client);
   return known?.connectionLog.isOutageReported(known.address) === true;
+}
+
+/** Whether redis has refused writes for so long that another one need not wait for the end of it. */
+export function isRefusedForLong(client: Redis): boolean {
+  const known = followed.get(client);
+  return known?.connectionLog.isRefusedForLong(known.address) === true;
 }
 
 /** Redis accepted a write on this connection. */

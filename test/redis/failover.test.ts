@@ -38,6 +38,20 @@ describeOnRedis("a client whose server became a replica", () => {
     expect(proxy.accepted).toBe(2);
   });
 
+  test("writes to the master when its own server refuses reads, too", async () => {
+    const admin = new Redis(replica.port, "127.0.0.1");
+    await admin.config("SET", "replica-serve-stale-data", "no");
+    await admin.replicaof("127.0.0.1", 1);
+    followFailover(client);
+    const read = client.get("a");
+    read.catch(() => undefined);
+    await until(() => proxy.accepted > 1);
+    proxy.targetPort = master.port;
+    expect(await read).toBeNull();
+    await client.set("a", "x");
+    admin.disconnect();
+  });
+
   test("waits longer and longer while the server stays one", async () => {
     const pauses: number[] = [];
     client.options.retryStrategy = (times) => pauses.push(times) && 1;
@@ -46,6 +60,7 @@ describeOnRedis("a client whose server became a replica", () => {
     followFailover(client, {
       refused: (error) => void seen.emit("refused", error),
       accepted: () => void seen.emit("accepted"),
+      isRefusedForLong: () => false,
     });
     const warnings: Error[] = [];
     const warn = (warning: Error) => void warnings.push(warning);
