@@ -56,6 +56,8 @@ interface Kept {
   /** Web: the status and the headers that it set. */
   status?: number;
   headers?: [string, unknown][];
+  /** The call has succeeded, but there was no room for its response. */
+  isLost?: true;
 }
 
 /**
@@ -63,8 +65,8 @@ interface Kept {
  * @param sent the params as they came
  * @param run returns what the action returns
  * @returns the same, perhaps of the first call
- * @throws HttpError 400 for a key that cannot be used, 409 while another call with the key runs for too long, and 422
- * for a key that was used with other params
+ * @throws HttpError 400 for a key that cannot be used, 409 while another call with the key runs for too long, 410 when that call
+ * has succeeded and its response is lost, and 422 for a key that was used with other params
  */
 export async function runOnce(
   data: ActionProcessor,
@@ -227,8 +229,14 @@ function hasFailed(response: unknown): boolean {
 }
 
 async function replay(data: ActionProcessor, text: string): Promise<unknown> {
-  const { returned, response, status, headers } = JSON.parse(text) as Kept;
+  const kept = JSON.parse(text) as Kept;
+  const { returned, response, status, headers } = kept;
   const { connection } = data;
+  if (kept.isLost)
+    throw new HttpError(
+      410,
+      "the call with this idempotency key has succeeded, but its response was not stored",
+    );
   data.response = response;
   if (status !== undefined) await connection.setStatusCode?.(status);
   for (const [name, value] of headers ?? [])
@@ -387,6 +395,12 @@ interface CallState {
 
 const RUNNING: CallState = { how: "renew", ms: RECORD_MS, response: "" };
 
+/** The responses that redis did not get, and which wait in the memory of this process, in bytes. A test may lower the maximum. */
+export const waitingResponses = { bytes: 0, maxBytes: 64 * 1024 * 1024 };
+
+/** Stored in place of a response beyond the maximum: the call must not run again. */
+const LOST = JSON.stringify({ isLost: true } satisfies Partial<Kept>);
+
 /** The claims of this process whose calls run, or whose end redis does not know yet. */
 const claims = new Set<Claim>();
 
@@ -398,6 +412,8 @@ export class Claim {
   private state = RUNNING;
   private endedAt = Infinity;
   private pending = 0;
+  /** Its share of `waitingResponses`. */
+  private bytes = 0;
   private readonly timer = setInterval(() => this.repeat(), RENEW_MS).unref();
 
   constructor(
@@ -451,14 +467,34 @@ export class Claim {
       if (!isOwn && state.how === "keep")
         logUnstored(new Error("its key was claimed again meanwhile"));
       if (!isOwn || state !== RUNNING) this.release();
+    } catch (error) {
+      this.limitMemory();
+      throw error;
     } finally {
       this.pending--;
     }
   }
 
+  /** Redis did not get the response, which waits here from now on. */
+  private limitMemory(): void {
+    const { state } = this;
+    if (this.bytes > 0 || state.how !== "keep" || !claims.has(this)) return;
+    if (state.response === LOST) return;
+    const bytes = Buffer.byteLength(state.response);
+    if (waitingResponses.bytes + bytes > waitingResponses.maxBytes) {
+      logUnstored(new Error("too many wait for redis"));
+      this.state = { ...state, response: LOST };
+      return;
+    }
+    this.bytes = bytes;
+    waitingResponses.bytes += bytes;
+  }
+
   private release(): void {
     clearInterval(this.timer);
     claims.delete(this);
+    waitingResponses.bytes -= this.bytes;
+    this.bytes = 0;
   }
 
   private settle({ how, ms, response }: CallState): Promise<number> {

@@ -20,6 +20,7 @@ import {
   closeClaims,
   type KnownCall,
   type LongResponse,
+  waitingResponses,
 } from "../../src/action/idempotency";
 import { action, api, config, file, type Process } from "../../src/index";
 
@@ -437,6 +438,28 @@ describeOnRedis("idempotent actions while redis is away", () => {
     await until(() => runs === 2);
     gates.emit("goOn");
     expect((await again).json.run).toBe(2);
+  });
+
+  test("a response for which memory has no room is dropped: its call does not run again, and repeated calls are told", async () => {
+    waitingResponses.maxBytes = 1_000;
+    const large = (await claim("large", "d")) as Claim;
+    const call = pay("k3");
+    await until(() => runs === 1);
+    server.pause();
+    await expect(large.keep("x".repeat(1_000), 60_000)).rejects.toThrow();
+    gates.emit("goOn");
+    expect((await call).json.run).toBe(1);
+    expect(logged.at("error", /too many wait for redis/)).toHaveLength(1);
+    await comeBack();
+    // there is room again
+    await until(() => waitingResponses.bytes === 0);
+    waitingResponses.maxBytes = 64 * 1024 * 1024;
+    expect((await claim("large", "d")) as KnownCall).toMatchObject({
+      response: "x".repeat(1_000),
+    });
+    const again = await pay("k3");
+    expect([again.status, runs]).toEqual([410, 1]);
+    expect(again.json.error).toMatch(/has succeeded/);
   });
 
   test("a stop stores what redis did not get before", async () => {
