@@ -439,6 +439,39 @@ describeOnRedis("the store on redis", () => {
       },
     );
 
+    test.each(spoilt)(
+      "is found by a sweep: $queue, $how",
+      async ({ queue, keys, how }) => {
+        const node = queue === "q" ? undefined : "n";
+        await store.enqueue(queue, [job().raw], { node });
+        for (const key of keys) {
+          await redis.del(`resque:${key}`);
+          if (how !== "lost") await redis.set(`resque:${key}`, "x");
+        }
+        await store.sweepQueues(10);
+        await lists(queue);
+      },
+    );
+
+    test("is found by several sweeps among other keys, in a namespace with any characters", async () => {
+      const prefix = "a[b]*?\\:";
+      const others = Array.from({ length: 5_000 }, (_, n) => [`o${n}`, "x"]);
+      await redis.mset(others.flat());
+      const own = new RedisStore(redis, { prefix });
+      await own.enqueue("q", [job().raw]);
+      await redis.rpush("ab:queue:foreign", "x");
+      await redis.del(`${prefix}queues`, `${prefix}ah:ready`);
+      await own.sweepQueues(1);
+      const found: string[] = [];
+      await until(async () => {
+        await own.sweepQueues(1);
+        found.splice(0, Infinity, ...(await own.queues()));
+        return found.length > 0;
+      });
+      expect(found).toEqual(["q"]);
+      own.close();
+    });
+
     test.each([1, 40, 1_000])(
       "is listed again by the next jobs: %p wait already",
       async (waiting) => {

@@ -218,14 +218,17 @@ export const SWEEP_SLOTS = operation(
 const SWEEP = 1000;
 const LARGEST_SHARE = 0.02;
 
+/** How many keys of redis one sweep looks at, for lists of jobs whose queue is in no list of queues. */
+const KEYS_PER_SWEEP = 1000;
+
 // Arguments: ms in which all queues are looked at. Returns the ms until the next call.
-// The cursor is shared, so that processes do not repeat each other's sweeps.
+// The cursors are shared, so that processes do not repeat each other's sweeps.
 export const SWEEP_QUEUES = operation(
   [QUEUES, RELIST],
   `
   allowWhenFull()
   local state, queues, period = ns .. 'ah:sweep', ns .. 'queues', tonumber(${A})
-  local known = try('HMGET', state, 'cursor', 'at')
+  local known = try('HMGET', state, 'cursor', 'at', 'keys')
   if not known then redis.call('DEL', state) known = {} end
   local count = try('SCARD', queues) or 0
   local elapsed = time - tonumber(known[2] or '0')
@@ -234,12 +237,17 @@ export const SWEEP_QUEUES = operation(
   local most = math.max(${SWEEP}, math.ceil(count * ${LARGEST_SHARE}))
   local share = math.min(math.ceil(count * elapsed / period), most)
   if share < least then return math.max(1, math.ceil((least - share) * period / count)) end
-  local reply = count > 0 and redis.call('SSCAN', queues, known[1] or '0', 'COUNT', share) or {'0', {}}
-  for _, queue in ipairs(reply[2]) do
-    local length = try('LLEN', ns .. 'queue:' .. queue) or 0
+  local lists = ns .. 'queue:'
+  local function check(queue)
+    local length = try('LLEN', lists .. queue) or 0
     if length > 0 then relist(queue, length) end
   end
-  redis.call('HSET', state, 'cursor', reply[1], 'at', text(time))
+  local reply = count > 0 and redis.call('SSCAN', queues, known[1] or '0', 'COUNT', share) or {'0', {}}
+  for _, queue in ipairs(reply[2]) do check(queue) end
+  local pattern = string.gsub(lists, '[%[%]*?\\\\]', '\\\\%0') .. '*'
+  local found = try('SCAN', known[3] or '0', 'MATCH', pattern, 'COUNT', ${KEYS_PER_SWEEP}) or {'0', {}}
+  for _, list in ipairs(found[2]) do check(string.sub(list, #lists + 1)) end
+  redis.call('HSET', state, 'cursor', reply[1], 'at', text(time), 'keys', found[1])
   if count <= ${SWEEP} then return period end
   return math.max(1, math.ceil(period * most / count))
 `,
