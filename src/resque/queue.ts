@@ -44,7 +44,7 @@ export interface TrackedOptions {
   at?: number | string | Date;
   /** The delay before it starts, in ms. */
   in?: number | string;
-  /** A second call with the same key within a day adds nothing, and returns the id of the first job. */
+  /** A second call with the same key, until a day after the job is due, adds nothing, and returns the id of the first job. */
   idempotencyKey?: string;
   /** The id of the request that enqueues it, the job's `requestId`. */
   requestId?: string;

@@ -153,7 +153,7 @@ export interface EnqueueOptions {
   at?: number | Date;
   /** The delay before it runs, in ms. */
   in?: number;
-  /** A second call with the same key within a day enqueues nothing, and returns the id of the first job. */
+  /** A second call with the same key, until a day after the job is due, enqueues nothing, and returns the id of the first job. */
   idempotencyKey?: string;
 }
 

@@ -219,8 +219,8 @@ export class MemoryData {
     return false;
   }
 
-  setUnique(key: string, raw: string): void {
-    this.uniques.set(key, raw, UNIQUE_SECONDS * 1000);
+  setUnique(key: string, raw: string, waitMs = 0): void {
+    this.uniques.set(key, raw, UNIQUE_SECONDS * 1000 + waitMs);
   }
 
   renewLocks(locks: readonly HeldLock[]): void {

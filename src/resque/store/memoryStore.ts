@@ -85,8 +85,15 @@ export class MemoryStore implements QueueStore {
   ): Promise<EnqueueResult> {
     return this.run((data) => {
       if (options)
-        return produce(data, { queue, raw: raws[0]! }, options, "queued", () =>
-          addAll(data, queue, raws, options.node),
+        return produce(
+          data,
+          { queue, raw: raws[0]! },
+          options,
+          "queued",
+          () => {
+            addAll(data, queue, raws, options.node);
+            return 0;
+          },
         );
       addAll(data, queue, raws);
       return ADDED;
@@ -101,10 +108,10 @@ export class MemoryStore implements QueueStore {
     return this.run((data) =>
       produce(data, job, options, "delayed", () => {
         const dueMs = data.dueMs(due);
-        if (!data.delay(job, dueMs)) return false;
+        if (!data.delay(job, dueMs)) return undefined;
         data.own(job.queue, options.node);
         data.keepOwner(job.queue, dueMs);
-        return true;
+        return Math.max(0, dueMs - this.clock());
       }),
     );
   }
@@ -790,29 +797,32 @@ function addAll(
   queue: string,
   raws: readonly string[],
   node?: string,
-): true {
+): void {
   data.own(queue, node);
   for (const raw of raws) data.add(queue, raw);
-  return true;
 }
 
-/** The common part of all ways to add a job. */
+/**
+ * The common part of all ways to add a job.
+ * @param add returns the ms until it is due; undefined for a duplicate
+ */
 function produce(
   data: MemoryData,
   job: QueuedJob,
   { unique, track, idempotencyKey }: EnqueueOptions,
   state: JobInfo["state"],
-  add: () => boolean,
+  add: () => number | undefined,
 ): EnqueueResult {
   if (idempotencyKey !== undefined) {
     const id = data.idempotent.get(idempotencyKey);
     if (id !== undefined) return { state: "known", id };
   }
   if (unique && data.isUniqueHeld(unique, job.queue)) return { state: "held" };
-  if (!add()) return { state: "duplicate" };
-  if (unique) data.setUnique(unique.key, job.raw);
+  const waitMs = add();
+  if (waitMs === undefined) return { state: "duplicate" };
+  if (unique) data.setUnique(unique.key, job.raw, waitMs);
   if (!track) return ADDED;
-  const ms = KEEP_JOB_SECONDS * 1000;
+  const ms = KEEP_JOB_SECONDS * 1000 + waitMs;
   const fields = { class: track.class, queue: job.queue, state };
   data.tracked.set(track.id, fields, ms);
   if (idempotencyKey !== undefined)

@@ -36,7 +36,7 @@ export interface EnqueueOptions {
   unique?: UniqueLock;
   /** Record the state of the job, see `jobInfo`. */
   track?: TrackedJob;
-  /** A second call with the same key within a day adds nothing and returns the id of the first one; needs `track`. */
+  /** A second call with the same key, until a day after the job is due, adds nothing and returns the id of the first one; needs `track`. */
   idempotencyKey?: string;
   /** The queue belongs to this node: it does from now on, so that no other node fetches the job. */
   node?: string;

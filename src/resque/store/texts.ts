@@ -92,9 +92,9 @@ export function lockValue(
 export const MAX_CRASHES = 2;
 /** How long these deaths are counted, in s. */
 export const CRASH_SECONDS = 3600;
-/** How long a tracked job is stored after its last change, and an idempotency key after its use, in s. */
+/** How long a tracked job is stored after its last change, and an idempotency key after its use, in s; a delayed job from its due time on. */
 export const KEEP_JOB_SECONDS = 86_400;
-/** `unique` locks are checked against existing jobs; this expiry, in s, only removes locks of removed classes. */
+/** `unique` locks are checked against existing jobs; this expiry, in s from their due time on, only removes locks of removed classes. */
 export const UNIQUE_SECONDS = 30 * 86_400;
 /** How far a list is searched; a job is assumed to be in a longer one. */
 export const SEARCH_LENGTH = 10_000;

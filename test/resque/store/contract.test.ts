@@ -624,6 +624,26 @@ describeOnEachStore("the store of the queue", (context) => {
       await advance(86_400_001);
       expect(await add("3")).toMatchObject({ state: "added" });
     });
+
+    test("what is known about a delayed job, its lock and its key are kept until a day after it is due", async () => {
+      const day = 86_400_000;
+      const unique = { key: "a1", class: "a" };
+      const add = (id: string, idempotencyKey: string) =>
+        store.delay(
+          job("a"),
+          { inMs: 40 * day },
+          { unique, track: { id, class: "a" }, idempotencyKey },
+        );
+      expect(await add("1", "order 5")).toMatchObject({ state: "added" });
+      await advance(40 * day - 1_000);
+      expect(await store.jobInfo("1")).toMatchObject({ state: "delayed" });
+      expect(await add("2", "order 5")).toEqual({ state: "known", id: "1" });
+      expect(await add("3", "order 6")).toMatchObject({ state: "held" });
+      await advance(day);
+      expect(await store.jobInfo("1")).toMatchObject({ state: "delayed" });
+      await advance(2_000);
+      expect(await store.jobInfo("1")).toBeUndefined();
+    });
   });
 
   describe("concurrency slots", () => {

@@ -55,7 +55,7 @@ export const PRODUCE = frame(
   BASE,
   `
   local queue, raw, kind, unique, class, id, key, node = ${A}, ${B}, ${C}, ${E}, ${F}, ${G}, ${H}, ${I}
-  local idempotent = ns .. 'ah:idempotent:' .. key
+  local idempotent, waitMs = ns .. 'ah:idempotent:' .. key, 0
   if key ~= '' then
     local known = try('GET', idempotent)
     if known then return {'known', known} end
@@ -82,6 +82,7 @@ export const PRODUCE = frame(
     local due = tonumber(${D})
     if kind == 'in' then due = time + due end
     if not delay(due, raw, 0) then return {'duplicate'} end
+    waitMs = math.max(0, due - time)
     if node ~= '' then
       ${QUEUES}${NODES}
       own(queue, node)
@@ -90,15 +91,16 @@ export const PRODUCE = frame(
   end
   if unique ~= '' then
     redis.call('SET', lock, raw)
-    expire(lock, ${UNIQUE_SECONDS * 1000})
+    expire(lock, text(waitMs + ${UNIQUE_SECONDS * 1000}))
   end
   if id ~= '' then
     local job = ns .. 'ah:job:' .. id
     redis.call('HSET', job, 'class', class, 'queue', queue, 'state', kind == '' and 'queued' or 'delayed')
-    expire(job, ${KEEP_JOB_SECONDS * 1000})
+    local keepMs = text(waitMs + ${KEEP_JOB_SECONDS * 1000})
+    expire(job, keepMs)
     if key ~= '' then
       redis.call('SET', idempotent, id)
-      expire(idempotent, ${KEEP_JOB_SECONDS * 1000})
+      expire(idempotent, keepMs)
     end
   end
   return 1
