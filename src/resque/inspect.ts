@@ -96,7 +96,7 @@ export function readRecord(worker: string, record: string): WorkingOn {
 // --- Due times of jobs: parsing of callers' values, and listings for tools.
 
 /** The longest time that a Date can have, in ms since the epoch. */
-const MAX_MS = 8.64e15;
+export const MAX_MS = 8.64e15;
 
 /**
  * Parses a time to whole ms: a finite number, a string that begins with one, or a Date; negative values count as 0.

@@ -6,6 +6,7 @@ import type {
   NameIn,
 } from "../action/actionTypes";
 import type { DeclaredInputs, ParamsOfInputs } from "../input/types";
+import { MAX_MS } from "../resque/inspect";
 import type { PluginReference } from "../resque/plugin";
 import type { RetryRule } from "../resque/types";
 import { MAX_TIMER_MS } from "../utils/promises";
@@ -124,7 +125,8 @@ function validateTask(task: Task): void {
   if (!task.queue) throw new Error(`queue is required ${of}`);
   if (task.frequency === undefined || task.frequency === null)
     throw new Error(`frequency is required ${of}`);
-  if (Number.isNaN(Number(task.frequency)))
+  // a run that cannot be scheduled would be taken for a lost one, and run every half minute
+  if (!(Number(task.frequency) <= MAX_MS))
     throw new Error(`frequency must be a number of ms ${of}`);
   if (typeof task.run !== "function")
     throw new Error(`task \`${name}\` has no run method`);

@@ -223,6 +223,10 @@ describe("definitions", () => {
       { frequency: "5s" },
       /^frequency must be a number of ms for the task `complete`$/,
     ],
+    [
+      { frequency: Infinity },
+      "frequency must be a number of ms for the task `complete`",
+    ],
     [{ cron: "61 * * * *" }, /^cron is not valid for the task `complete`: /],
     [
       { cron: "* * * * *", timeZone: "Mars/Base" },
