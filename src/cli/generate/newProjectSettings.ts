@@ -305,7 +305,7 @@ export const production = {
     "general.maxConnectionsPerAddress",
     "0",
     "1000",
-    "one client must not take all connections; set it to 0 behind a proxy, where all clients have one address",
+    "one client must not take all connections; connections of trusted proxies do not count",
   ),
 
   changed(
