@@ -23,7 +23,7 @@ export abstract class Action {
   // declared without a value: a field would shadow a getter of a subclass
   /** The name that clients call. */
   declare name: string;
-  /** For documentation; required. */
+  /** For documentation; an action that is loaded from a file has its name by default. */
   declare description: string;
   /** Several versions of one name can exist; clients that select none get the highest (default 1). */
   version: string | number = 1;

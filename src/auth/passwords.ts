@@ -18,7 +18,7 @@ const AT_ONCE = Math.max(
   1,
   Math.floor((Number(process.env.UV_THREADPOOL_SIZE) || 4) / 2),
 );
-/** About 5 s of work. */
+/** A few seconds of work on an idle machine. */
 const MAX_WAITING = 64;
 
 /** A hash that asks for more was not made by `hashPassword`. */

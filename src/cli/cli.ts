@@ -57,6 +57,7 @@ export abstract class CLI {
   validate(): void {
     if (!this.name) throw new Error("name is required for this cli command");
     if (!this.description) {
+      // "commend" is version 29's
       throw new Error(
         `description is required for the cli commend \`${this.name}\``,
       );

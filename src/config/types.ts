@@ -87,7 +87,7 @@ export interface OverloadLimits {
   maxInFlight?: number;
   /** How long the event loop may be delayed, in ms. */
   maxEventLoopDelay?: number;
-  /** How much of the heap may be in use, in bytes; up to 1: as a fraction of node's heap limit. */
+  /** How much of the heap may be in use, in bytes; up to 1: as a fraction of the old generation. */
   maxHeapUsed?: number;
 }
 

@@ -242,7 +242,7 @@ class Pulse {
   private stillUntil = 0;
   private readonly timer = setInterval(() => this.beat(), PERIOD_MS).unref();
 
-  /** Whether the event loop has turned within the last second. */
+  /** False for a second after a turn of the event loop that took more than 1.25 s. */
   isAlive(): boolean {
     this.beat(); // the timer may be late, too
     return performance.now() >= this.stillUntil;

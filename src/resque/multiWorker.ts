@@ -18,7 +18,7 @@ export interface MultiWorkerOptions extends Omit<
   "queues"
 > {
   connection: ConnectionOptions;
-  /** In order of preference; `*` means all queues that are not listed, by name (default `*`). */
+  /** In order of preference; `*` means all other queues, which take turns (default `*`). */
   queues?: string | string[];
   name?: string;
   /** The minimum number of workers (default 1). */

@@ -28,7 +28,7 @@ export interface WorkerOptions extends Omit<WorkerProcessOptions, "queues"> {
   /** `host:pid` unless given; a suffix is added if it is in use. */
   name?: string;
   id?: number;
-  /** In order of preference; `*` means all queues that are not listed, by name (default `*`). */
+  /** In order of preference; `*` means all other queues, which take turns (default `*`). */
   queues?: string | string[];
   /** How long `end()` waits for the running job before it is requeued, in ms (default 10,000). */
   shutdownTimeout?: number;

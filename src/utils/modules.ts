@@ -1,4 +1,4 @@
-/** The only dynamic load in the framework. */
+/** Loads code files of projects, plugins and the framework, and finds what they export. */
 import * as fs from "node:fs";
 
 /** Converts exports of another style to the form that the framework expects. */

@@ -93,7 +93,7 @@ test("an idle TCP connection", async () => {
   for (let i = 0; i < 3; i++)
     expect(
       await client.ask(`note ${JSON.stringify({ text: "x" })}`),
-    ).toBeDefined();
+    ).toMatchObject({ noted: true });
   await until(() => isCollected(contexts));
   expect(contexts).toHaveLength(3);
   await client.close();

@@ -225,7 +225,7 @@ export class WebRequest implements Holder {
       : this.unroutedPathForLogging();
   }
 
-  /** The methods that the path accepts, for a request with a wrong method. */
+  /** The path of a request that no route matches; secrets are also hidden where a route of another method names them. */
   private unroutedPathForLogging(): string {
     const { pathname } = this.parsedURL;
     const { pathParts } = this.target;
