@@ -162,15 +162,28 @@ type IsAny<T> = 0 extends 1 & T ? true : false;
 export type Jsonified<T> =
   IsAny<T> extends true
     ? any
-    : T extends string | number | boolean | bigint | null | undefined
+    : [T] extends [PlainJson] // as it is: TypeScript cannot map types of JSON that refer to themselves
       ? T
-      : T extends { toJSON(...args: any[]): infer Json }
-        ? Jsonified<Json>
-        : T extends ((...args: any) => unknown) | symbol
-          ? undefined
-          : T extends object
-            ? JsonifiedObject<T>
-            : T;
+      : T extends string | number | boolean | bigint | null | undefined
+        ? T
+        : T extends { toJSON(...args: any[]): infer Json }
+          ? Jsonified<Json>
+          : T extends ((...args: any) => unknown) | symbol
+            ? undefined
+            : T extends object
+              ? JsonifiedObject<T>
+              : T;
+
+/** What JSON leaves as it is. */
+type PlainJson =
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | { readonly [key: string]: PlainJson }
+  | PlainList;
+interface PlainList extends ReadonlyArray<PlainJson> {}
 
 /** JSON has the members of plain objects and lists; the framework sends an Error as its text. */
 type JsonifiedObject<T extends object> = T extends Error

@@ -1,4 +1,5 @@
 /** `idempotent` actions: a repeated call with the same key gets the response of the first. */
+import { settings } from "../config/settings";
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -41,8 +42,18 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 /** The param for clients without headers. */
 const KEY_PARAM = "idempotencyKey";
 
-/** Params that are not part of the content that repeated calls are compared by. */
-const OTHER_PARAMS = ["action", "apiVersion", "callback", KEY_PARAM];
+/**
+ * Params that are not part of the content that repeated calls are compared by: they say which call it is, or who calls. The
+ * name of the param with a session is a setting.
+ */
+const OTHER_PARAMS = [
+  "action",
+  "apiVersion",
+  "callback",
+  "messageId",
+  "accessToken",
+  KEY_PARAM,
+];
 
 /** Never sent to another request. */
 const COOKIE = "set-cookie";
@@ -270,8 +281,11 @@ function optionsOf({ actionTemplate }: ActionProcessor): IdempotencyOptions {
 }
 
 function contentOf(params: object): object {
+  const { param } = settings().session;
   return Object.fromEntries(
-    Object.entries(params).filter(([name]) => !OTHER_PARAMS.includes(name)),
+    Object.entries(params).filter(
+      ([name]) => !OTHER_PARAMS.includes(name) && name !== param,
+    ),
   );
 }
 

@@ -57,7 +57,8 @@ export function websocketConnection(
   /** A better reason for failing the waiting requests than that of the client. */
   let reason: Error | undefined;
   const failureOf = (response: WebsocketResponse): Error | undefined => {
-    const { error, failure } = response;
+    const { error } = response;
+    const failure = ownFailure(response);
     if (failure && reason) return reason;
     if (failure) return new ClientError(failure, String(error));
     return error === undefined ? undefined : new ActionError(response);
@@ -125,10 +126,21 @@ export function websocketConnection(
   };
 }
 
+/** The mark of responses that the connection made itself: not enumerable, unlike a field of this name in a server's JSON. */
+function ownFailure(
+  response: WebsocketResponse,
+): WebsocketResponse["failure"] | undefined {
+  const isField = Object.prototype.propertyIsEnumerable.call(
+    response,
+    "failure",
+  );
+  return isField ? undefined : response.failure;
+}
+
 /** Errors of verbs begin with the class of the error over a websocket, and nowhere else. */
 function withoutClass(response: WebsocketResponse): WebsocketResponse {
   const { error } = response;
-  if (typeof error !== "string" || response.failure) return response;
+  if (typeof error !== "string" || ownFailure(response)) return response;
   return { ...response, error: error.replace(/^Error: /, "") };
 }
 
@@ -153,7 +165,7 @@ function sendAction(
     params: { ...withKey(call), action: name },
   };
   const settle = (response: WebsocketResponse) => {
-    if (response.failure) reject(failureOf(response)!);
+    if (ownFailure(response)) reject(failureOf(response)!);
     else resolve({ body: response });
   };
   client.send(request, settle, true);

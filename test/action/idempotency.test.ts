@@ -347,6 +347,19 @@ describeOnEachEngine("idempotent actions", (engine) => {
     expect((await peer.ask(line)).run).toBe(2);
   });
 
+  test("a repeat over TCP has a message id of its own, and may have other tokens", async () => {
+    const peer = await SocketPeer.connect(socketPort());
+    await peer.next();
+    const ask = async (own: object) => {
+      const params = { amount: 1, idempotencyKey: "w2", ...own };
+      return (await peer.ask(JSON.stringify({ action: "pay", params }))).run;
+    };
+    const run = await ask({ messageId: "t1" });
+    expect(run).toEqual(expect.any(Number));
+    expect(await ask({ messageId: "t2" })).toBe(run);
+    expect(await ask({ messageId: "t3", accessToken: "renewed" })).toBe(run);
+  });
+
   test("in-line actions always run", async () => {
     for (const run of [1, 2])
       expect(

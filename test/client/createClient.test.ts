@@ -85,6 +85,7 @@ beforeAll(async () => {
     list: { run: (data) => void (data.response = [1]) },
     text: { run: (data) => void (data.response = "one") },
     huge: { run: () => ({ count: 1n }) },
+    declined: { run: () => ({ paid: false, failure: "card declined" }) },
     "user:show": {
       inputs: { id: { formatter: Number } },
       run: ({ params }) => ({ id: params.id }),
@@ -239,6 +240,13 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     const client = open(url());
     const params = { text: "a&b=ü", list: [1], nested: { a: { b: "c" } } };
     await expect(client.call("echo", params)).resolves.toEqual(params);
+  });
+
+  test("a response may have a field named failure", async () => {
+    await expect(open(url()).call("declined")).resolves.toEqual({
+      paid: false,
+      failure: "card declined",
+    });
   });
 
   test("actions are properties, and a colon in a name is a level", async () => {

@@ -172,3 +172,47 @@ export async function namesOfTheLanguage() {
   // @ts-expect-error -- nor are its branches
   await api.user.then();
 }
+
+/** As supabase writes it. */
+type Json =
+  | string
+  | number
+  | boolean
+  | null
+  | { [key: string]: Json | undefined }
+  | Json[];
+/** As prisma writes it. */
+type JsonValue = string | number | boolean | JsonObject | JsonArray | null;
+type JsonObject = { [key in string]?: JsonValue };
+interface JsonArray extends Array<JsonValue> {}
+
+export const jsonByZod = defineAction({
+  name: "jsonByZod",
+  output: z.object({ meta: z.json(), at: z.iso.date() }),
+  run: () => ({ meta: { a: [1] }, at: "2026-11-28" }),
+});
+export const jsonOfTypes = defineAction({
+  name: "jsonOfTypes",
+  run: () => ({
+    supabase: { a: [1] } as Json,
+    prisma: [{ b: 1 }] as JsonValue,
+    nested: ["a"] as string | (string | Date)[],
+  }),
+});
+
+/** Types of JSON that refer to themselves stay as they are. */
+export async function recursiveJson() {
+  const api = createClient<{
+    zod: ActionSignature<typeof jsonByZod>;
+    types: ActionSignature<typeof jsonOfTypes>;
+  }>({ url: "" });
+  const { meta } = await api.zod();
+  const { supabase, prisma, nested } = await api.types();
+  const checks: [
+    Expect<Equal<typeof meta, z.core.util.JSONType>>,
+    Expect<Equal<typeof supabase, Json>>,
+    Expect<Equal<typeof prisma, JsonValue>>,
+    Expect<Equal<typeof nested, string | string[]>>,
+  ] = [true, true, true, true];
+  return checks;
+}
