@@ -182,8 +182,7 @@ type PlainJson =
   | null
   | undefined
   | { readonly [key: string]: PlainJson }
-  | PlainList;
-interface PlainList extends ReadonlyArray<PlainJson> {}
+  | readonly PlainJson[];
 
 /** JSON has the members of plain objects and lists; the framework sends an Error as its text. */
 type JsonifiedObject<T extends object> = T extends Error

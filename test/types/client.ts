@@ -184,19 +184,22 @@ type Json =
 /** As prisma writes it. */
 type JsonValue = string | number | boolean | JsonObject | JsonArray | null;
 type JsonObject = { [key in string]?: JsonValue };
-interface JsonArray extends Array<JsonValue> {}
+interface JsonArray extends Array<JsonValue> {
+  [index: number]: JsonValue;
+}
 
 export const jsonByZod = defineAction({
   name: "jsonByZod",
   output: z.object({ meta: z.json(), at: z.iso.date() }),
   run: () => ({ meta: { a: [1] }, at: "2026-11-28" }),
 });
+const given: unknown = ["a"];
 export const jsonOfTypes = defineAction({
   name: "jsonOfTypes",
   run: () => ({
-    supabase: { a: [1] } as Json,
-    prisma: [{ b: 1 }] as JsonValue,
-    nested: ["a"] as string | (string | Date)[],
+    supabase: given as Json,
+    prisma: given as JsonValue,
+    nested: given as string | (string | Date)[],
   }),
 });
 
@@ -206,13 +209,13 @@ export async function recursiveJson() {
     zod: ActionSignature<typeof jsonByZod>;
     types: ActionSignature<typeof jsonOfTypes>;
   }>({ url: "" });
-  const { meta } = await api.zod();
-  const { supabase, prisma, nested } = await api.types();
+  const zod = await api.zod();
+  const types = await api.types();
   const checks: [
-    Expect<Equal<typeof meta, z.core.util.JSONType>>,
-    Expect<Equal<typeof supabase, Json>>,
-    Expect<Equal<typeof prisma, JsonValue>>,
-    Expect<Equal<typeof nested, string | string[]>>,
+    Expect<Equal<typeof zod.meta, z.core.util.JSONType>>,
+    Expect<Equal<typeof types.supabase, Json>>,
+    Expect<Equal<typeof types.prisma, JsonValue>>,
+    Expect<Equal<typeof types.nested, string | string[]>>,
   ] = [true, true, true, true];
-  return checks;
+  return { checks, zod, types };
 }
