@@ -216,17 +216,17 @@ async function readBySlot(
 /** The holder of the lock and the object's text; sets the object's lifetime, unless another owner holds the lock. */
 export function readAndTouch(
   client: Redis,
-  lockKey: string,
-  cacheKey: string,
+  keys: [lockKey: string, cacheKey: string],
   owner: string,
   lifetimeMs: number,
 ): Promise<(string | null)[]> {
+  const [, cacheKey] = keys;
   return runAtomically(client, {
     script: READ_AND_TOUCH,
-    keys: [lockKey, cacheKey],
+    keys,
     args: [owner, lifetimeMs],
     plain: async () => {
-      const found = await readTexts(client, [lockKey, cacheKey]);
+      const found = await readTexts(client, keys);
       const [holder, text] = found;
       if (text !== null && (holder === null || holder === owner))
         await client.pexpire(cacheKey, lifetimeMs);

@@ -23,7 +23,7 @@ export interface TaskInputs {
 
 /** What a running task gets beside its inputs. */
 export interface TaskContext {
-  /** Aborted when the task has used up its `timeout`. */
+  /** Aborted at the `timeout` of the task, when the process stops, and when another process takes the job over. */
   readonly signal: AbortSignal;
   /** The job's id, when it was enqueued by `task.enqueueJob`. */
   readonly id?: string;

@@ -184,7 +184,7 @@ describeOnRedis("the contract of steps", () => {
 
     test("reading with a lifetime sets it, unless another owner holds the lock", async () => {
       const touch = () =>
-        readAndTouch(client, lockKey, cacheKey, "me", MINUTE_MS);
+        readAndTouch(client, [lockKey, cacheKey], "me", MINUTE_MS);
       expect(await touch()).toEqual([null, null]);
       await writeObject(client, write("1"));
       await takeLock(client, lockKey, "you", MINUTE_MS);
