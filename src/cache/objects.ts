@@ -130,12 +130,7 @@ function read(
   const lifetimeMs = wholeMs(expireTimeMS);
   if (retry === true) return readAnyway(redis, cacheKey(key), lifetimeMs);
   const owner = lockSettings.lockName();
-  return readAndTouch(
-    redis,
-    [lockKey(key), cacheKey(key)],
-    owner,
-    lifetimeMs,
-  );
+  return readAndTouch(redis, [lockKey(key), cacheKey(key)], owner, lifetimeMs);
 }
 
 async function readAnyway(
