@@ -1,10 +1,13 @@
 /** One call, from its name to its response or error, over any transport. */
-import type { CallOptions } from "./types";
+import type { CallOptions, CreateClientOptions, TokenSource } from "./types";
 
 export interface Call {
   name: string;
   params: Record<string, unknown>;
+  /** With the tokens of the client, unless the call has its own. */
   options: CallOptions;
+  /** The param that the server reads session tokens from. */
+  sessionParam: string;
   /** Aborted when the caller stops waiting; the call fails with its reason. */
   signal: AbortSignal;
   /** The deadline, by `performance.now()`; Infinity for no limit. */
@@ -28,8 +31,20 @@ const METADATA = [
   "requesterInformation",
 ];
 
-/** @param timeout default timeout of a call, in ms; 0 for no limit */
-export function makeCall(send: Send, timeout: number) {
+/** The default timeout of a call and of `connect()`, in ms. */
+export const DEFAULT_TIMEOUT = 60_000;
+
+/** The default of `config.session.param`. */
+const SESSION_PARAM = "sessionToken";
+
+/** The options of a client that apply to each of its calls. */
+type ForCalls = Pick<
+  CreateClientOptions,
+  "timeout" | "accessToken" | "sessionToken" | "sessionParam"
+>;
+
+export function makeCall(send: Send, client: ForCalls) {
+  const { timeout = DEFAULT_TIMEOUT, sessionParam = SESSION_PARAM } = client;
   return async (
     name: string,
     params: Record<string, unknown> = {},
@@ -46,10 +61,15 @@ export function makeCall(send: Send, timeout: number) {
       ? setTimeout(() => controller.abort(late(name, ms)), timerMs(ms))
       : undefined;
     try {
-      refuseRouting(params);
+      refuseReserved(params, sessionParam);
+      const complete = withTokens(options, client);
       const reply = await send({
         ...versioned(name, params),
-        options,
+        options:
+          complete instanceof Promise
+            ? await withSignal(controller.signal, complete)
+            : complete,
+        sessionParam,
         signal: controller.signal,
         deadline: isBounded ? performance.now() + ms : Infinity,
       });
@@ -73,23 +93,62 @@ function late(name: string, ms: number): ClientError {
   return new ClientError("TIMEOUT", `${name} got no response within ${ms} ms`);
 }
 
-/**
- * The params by which the server selects the action, also as a form field whose name has brackets (or dots, which
- * `web.queryParseOptions` may allow): `action[]`, `[action]`.
- */
-const ROUTING = /^[[\].]*(?:action|apiVersion)(?:[[\].]|$)/;
+/** @returns a promise only if a token comes from a function, so that other calls are sent at once */
+function withTokens(
+  options: CallOptions,
+  client: ForCalls,
+): CallOptions | Promise<CallOptions> {
+  const { accessToken = client.accessToken } = options;
+  const { sessionToken = client.sessionToken } = options;
+  if (typeof accessToken !== "function" && typeof sessionToken !== "function")
+    return { ...options, accessToken, sessionToken };
+  return Promise.all([tokenOf(accessToken), tokenOf(sessionToken)]).then(
+    ([access, session]) => ({
+      ...options,
+      accessToken: access,
+      sessionToken: session,
+    }),
+  );
+}
+
+async function tokenOf(
+  source: TokenSource | undefined,
+): Promise<string | undefined> {
+  return typeof source === "function" ? source() : source;
+}
+
+const OF_ACTION = "the name of a call says which action and version it is for";
+
+/** The params that the server itself reads, and what says the same in a call. */
+const RESERVED: ReadonlyMap<string, string> = new Map([
+  ["action", OF_ACTION],
+  ["apiVersion", OF_ACTION],
+  ["accessToken", "it is an option of the client or of the call"],
+  ["idempotencyKey", "it is an option of the call"],
+]);
+
+/** Form fields may have brackets (or dots, which `web.queryParseOptions` may allow): `action[]`, `[action]`. */
+const BEFORE_NAME = /^[[\].]+/;
+const BEHIND_NAME = /[[\].]/;
 
 /**
- * Only the name of a call selects the action, because params may come from untrusted clients.
+ * Params may come from untrusted clients, which must not choose the action, the session or the caller. They are refused on all
+ * transports, though not every server reads each of them.
  * @throws {ClientError} UNSUPPORTED
  */
-function refuseRouting(params: Record<string, unknown>): void {
+function refuseReserved(
+  params: Record<string, unknown>,
+  sessionParam: string,
+): void {
   for (const key of Object.keys(params)) {
-    if (params[key] === undefined || !ROUTING.test(key)) continue;
-    throw new ClientError(
-      "UNSUPPORTED",
-      `${key} is no param: the name of a call says which action and version it is for`,
-    );
+    if (params[key] === undefined) continue;
+    const [name = ""] = key.replace(BEFORE_NAME, "").split(BEHIND_NAME, 1);
+    const instead =
+      name === sessionParam
+        ? "the option sessionToken of the client or of the call names the session"
+        : RESERVED.get(name);
+    if (instead !== undefined)
+      throw new ClientError("UNSUPPORTED", `${key} is no param: ${instead}`);
   }
 }
 
@@ -117,10 +176,18 @@ function responseOf({ body, status }: Reply): unknown {
   return response;
 }
 
-/** The params of a call over a transport without headers. */
-export function withKey({ params, options }: Call): Record<string, unknown> {
-  const { idempotencyKey } = options;
-  return idempotencyKey === undefined ? params : { ...params, idempotencyKey };
+/** The params of a call over a transport without headers, for JSON. */
+export function messageParams({
+  params,
+  options: { idempotencyKey, accessToken, sessionToken },
+  sessionParam,
+}: Call): Record<string, unknown> {
+  return {
+    ...params,
+    idempotencyKey,
+    accessToken,
+    [sessionParam]: sessionToken,
+  };
 }
 
 /** @throws {ClientError} UNSUPPORTED for a BigInt or a circular reference */

@@ -1,11 +1,6 @@
 /** Clients of a server, made from its URL. */
 import { makeCall, withNames, type Send, ClientError } from "./call";
-import {
-  connectionless,
-  DEFAULT_TIMEOUT,
-  roomsOf,
-  type Connection,
-} from "./connection";
+import { connectionless, roomsOf, type Connection } from "./connection";
 import { httpSender, type CookieStore } from "./http";
 import type {
   AnyActions,
@@ -32,10 +27,7 @@ export function httpClient<Actions = AnyActions>(
   options: HttpOptions,
   cookies: CookieStore | undefined,
 ): HttpClient<Actions> {
-  const call = makeCall(
-    httpSender(options, cookies),
-    options.timeout ?? DEFAULT_TIMEOUT,
-  );
+  const call = makeCall(httpSender(options, cookies), options);
   return withNames({ call }, call) as HttpClient<Actions>;
 }
 
@@ -44,7 +36,7 @@ export function client<Actions, Table>(
   environment: Environment,
 ): Client<Actions, Table> {
   const connection = connectionOf(options, environment);
-  const call = makeCall(connection.send, options.timeout ?? DEFAULT_TIMEOUT);
+  const call = makeCall(connection.send, options);
   const methods = {
     call,
     rooms: roomsOf<Table>(connection),

@@ -1,6 +1,7 @@
 /** The interface of persistent connections: websocket and TCP. */
 import {
   abortable,
+  DEFAULT_TIMEOUT,
   timerMs,
   type Call,
   type Reply,
@@ -26,9 +27,6 @@ export interface Connection {
   say(room: string, message: unknown): Promise<void>;
   readonly events: Events;
 }
-
-/** The default timeout of a call and of `connect()`, in ms. */
-export const DEFAULT_TIMEOUT = 60_000;
 
 type Said = (message: RoomMessage) => void;
 

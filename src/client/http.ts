@@ -52,6 +52,11 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
   if (cookies) requireServer(options.url);
   const { retries = DEFAULT_RETRIES } = options;
   return async (call) => {
+    if (call.options.sessionToken !== undefined)
+      throw new ClientError(
+        "UNSUPPORTED",
+        "sessionToken is for websockets and TCP: over HTTP, the session is that of the cookie",
+      );
     let wasSent = false;
     for (let attempt = 0; ; attempt++) {
       const request = await requestOf(call, options);
@@ -281,23 +286,27 @@ function isIdempotent({ options }: Call, body: Body | undefined): boolean {
   return options.idempotencyKey !== undefined && !body?.duplex;
 }
 
-/** The headers of the call, over those of the client, over the usual ones. */
+/** The headers of the call, over its token and key, over the headers of the client, over the usual ones. */
 async function headersOf(
-  { options: { idempotencyKey, headers: ofCall }, signal }: Call,
+  { options, signal }: Call,
   { headers }: HttpOptions,
   body: Body | undefined,
-): Promise<Record<string, string>> {
+): Promise<Headers> {
+  const { idempotencyKey, accessToken, headers: ofCall } = options;
   const ofClient =
     typeof headers === "function"
       ? await withSignal(signal, Promise.resolve(headers()))
       : headers;
-  return {
-    Accept: "application/json",
-    ...body?.headers,
-    ...ofClient,
-    ...(idempotencyKey !== undefined && { "Idempotency-Key": idempotencyKey }),
-    ...ofCall,
+  const all = new Headers({ Accept: "application/json", ...body?.headers });
+  const add = (more: Record<string, string> = {}) => {
+    for (const [name, value] of Object.entries(more)) all.set(name, value);
   };
+  add(ofClient);
+  if (accessToken !== undefined)
+    all.set("Authorization", `Bearer ${accessToken}`);
+  if (idempotencyKey !== undefined) all.set("Idempotency-Key", idempotencyKey);
+  add(ofCall);
+  return all;
 }
 
 function queryOf(pairs: string[][]): string {

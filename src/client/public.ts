@@ -14,4 +14,5 @@ export type {
   HttpClient,
   HttpOptions,
   RoomMessage,
+  TokenSource,
 } from "./types";

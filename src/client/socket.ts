@@ -5,7 +5,7 @@ import {
   abortable,
   jsonOf,
   unsent,
-  withKey,
+  messageParams,
   type Reply,
   type Call,
   timerMs,
@@ -78,7 +78,7 @@ class SocketConnection implements Connection {
         "UNSUPPORTED",
         "messageId is no param over TCP: there it is the id of a request",
       );
-    const line = jsonOf(name, { action: name, params: withKey(call) });
+    const line = jsonOf(name, { action: name, params: messageParams(call) });
     return this.#limit.run(call, (resolve, reject) =>
       this.#ask(line, signal, {
         resolve: (body) => resolve({ body }),

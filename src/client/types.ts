@@ -79,9 +79,18 @@ export interface CallOptions {
    * so the call may be retried. Over HTTP the client retries it like a GET.
    */
   idempotencyKey?: string | undefined;
+  /**
+   * A bearer token, instead of that of the client: sent as `Authorization` over HTTP, otherwise as the param `accessToken`.
+   */
+  accessToken?: string | undefined;
+  /** `store.token` of the session to use over a websocket or TCP, instead of that of the client. */
+  sessionToken?: string | undefined;
 }
 
 type Awaitable<Value> = Value | Promise<Value>;
+
+/** A function is called for each call. */
+export type TokenSource = string | (() => Awaitable<string | undefined>);
 
 export type HeaderSource =
   Record<string, string> | (() => Awaitable<Record<string, string>>);
@@ -100,6 +109,13 @@ export interface HttpOptions {
   routes?: ActionRoutes;
   /** Headers of each request, such as a token; a function is called each time. */
   headers?: HeaderSource;
+  /** The bearer token of each call: sent as `Authorization` over HTTP, otherwise as the param `accessToken`. */
+  accessToken?: TokenSource | undefined;
+  /**
+   * The name in `config.session.param` of the server (default `sessionToken`). Params of this name are refused, because
+   * they would select the session.
+   */
+  sessionParam?: string;
   /**
    * Whether a page sends cookies to another origin (default `same-origin`). Outside of browsers, the client stores
    * cookies.
@@ -116,6 +132,8 @@ export interface HttpOptions {
 export interface CreateClientOptions extends HttpOptions {
   /** The path of websockets (default `/primus`). */
   pathname?: string;
+  /** `store.token` of the session to use, sent with each call over a websocket or TCP; refused over HTTP, which has cookies. */
+  sessionToken?: TokenSource | undefined;
   /**
    * Calls in progress on a websocket or TCP connection (default 5, as `general.simultaneousActions` of the server, which
    * refuses more); others wait for their turn.

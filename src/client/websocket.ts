@@ -1,7 +1,7 @@
 /** Calls over a websocket, through `ActionheroWebsocketClient`. */
 import {
   unsent,
-  withKey,
+  messageParams,
   type Reply,
   type Call,
   type Send,
@@ -162,7 +162,7 @@ function sendAction(
   const { name, signal } = call;
   const request: WebsocketRequest = {
     event: "action",
-    params: { ...withKey(call), action: name },
+    params: { ...messageParams(call), action: name },
   };
   const settle = (response: WebsocketResponse) => {
     if (ownFailure(response)) reject(failureOf(response)!);

@@ -126,14 +126,14 @@ import { createClient as create, createHttpClient as createHttp } from "#client"
 export { ${ERRORS} } from "#client";
 
 export const routes = ${routesText()};
-const apiPath = ${apiPath()};
+const server = { routes, apiPath: ${apiPath()}, sessionParam: ${sessionParam()} };
 
 export function createClient(options) {
-  return create({ routes, apiPath, ...options });
+  return create({ ...server, ...options });
 }
 
 export function createHttpClient(options) {
-  return createHttp({ routes, apiPath, ...options });
+  return createHttp({ ...server, ...options });
 }
 `;
 }
@@ -144,13 +144,13 @@ function commonJs(): string {
 const client = require("#client");
 
 const routes = ${routesText()};
-const apiPath = ${apiPath()};
+const server = { routes, apiPath: ${apiPath()}, sessionParam: ${sessionParam()} };
 
 exports.ActionError = client.ActionError;
 exports.ClientError = client.ClientError;
 exports.routes = routes;
-exports.createClient = (options) => client.createClient({ routes, apiPath, ...options });
-exports.createHttpClient = (options) => client.createHttpClient({ routes, apiPath, ...options });
+exports.createClient = (options) => client.createClient({ ...server, ...options });
+exports.createHttpClient = (options) => client.createHttpClient({ ...server, ...options });
 `;
 }
 
@@ -159,6 +159,10 @@ function apiPath(): string {
   const { urlPathForActions } = settings().web;
   const prefix = `/${urlPathForActions ?? ""}`.replace(/\/{2,}/g, "/");
   return JSON.stringify(prefix.replace(/\/$/, ""));
+}
+
+function sessionParam(): string {
+  return JSON.stringify(settings().session.param);
 }
 
 function routesText(): string {

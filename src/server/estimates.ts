@@ -72,6 +72,19 @@ export const UNCOUNTED_MESSAGE_BYTES = 4096;
 
 /** The header lines of a request that is alone on its connection: browsers and proxies send fewer. */
 export const UNCOUNTED_HEADER_LINES = 40;
+/** The head of a websocket's upgrade, which it keeps: lines of a browser with 4 KB of cookies take as much. */
+export const UNCOUNTED_HEAD_BYTES = 10 * 1024;
+
+// --- Compressed bodies and messages.
+
+/** What inflates to more than this may be at most `MAX_RATIO` times as large as it was received. */
+const MIN_BOMB_BYTES = 64 * 1024;
+export const MAX_RATIO = 100;
+
+/** What so many compressed bytes may be inflated to. */
+export function mostInflated(received: number): number {
+  return Math.max(MIN_BOMB_BYTES, received * MAX_RATIO);
+}
 
 /** Options of `qs`. */
 type QueryOptions = Record<string, unknown>;

@@ -21,7 +21,7 @@ const NO_VERSION = "the request must be HTTP/1.0 or HTTP/1.1";
 
 /** The reason for refusing a request. */
 export interface TargetFault {
-  status: 400 | 431 | 505;
+  status: 400 | 417 | 431 | 505;
   text: string;
 }
 

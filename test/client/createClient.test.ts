@@ -24,6 +24,7 @@ import {
 import {
   action,
   api,
+  auth,
   chatRoom,
   config,
   type Connection,
@@ -58,6 +59,7 @@ const servers: net.Server[] = [];
 
 beforeAll(async () => {
   config.general.sayObjects = true;
+  config.session.enabled = true;
   Object.assign(config.socket, {
     enabled: true,
     port: 0,
@@ -71,6 +73,13 @@ beforeAll(async () => {
     global: false,
     preProcessor: ({ session }) => {
       session.user = { id: "ann" };
+    },
+  });
+  action.addMiddleware({
+    name: "bearer",
+    global: false,
+    preProcessor: (data) => {
+      data.session.token = auth.bearerToken(data);
     },
   });
   addActions({
@@ -102,6 +111,20 @@ beforeAll(async () => {
         address: z.object({ city: z.string() }),
       }),
       run: () => ({}),
+    },
+    bearer: {
+      middleware: ["bearer"],
+      run: ({ session }) => ({ token: (session.token as string) ?? null }),
+    },
+    put: {
+      inputs: { value: {} },
+      run: ({ store, params }) => {
+        store.set("kept" as never, params.value as never);
+        return { token: store.token };
+      },
+    },
+    kept: {
+      run: ({ store }) => ({ value: store.get("kept" as never) ?? null }),
     },
     held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
     gate: {
@@ -316,9 +339,19 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     await expect(call).rejects.toThrow("unknown action or invalid apiVersion");
   });
 
-  test("params never choose the action or its version", async () => {
+  test("params never choose the action, its version, the session or the caller", async () => {
     const client = open(url());
-    for (const name of ["action", "apiVersion", "action[]", "action[x]"])
+    const names = [
+      "action",
+      "apiVersion",
+      "action[]",
+      "action[x]",
+      "sessionToken",
+      "accessToken",
+      "[accessToken]",
+      "idempotencyKey",
+    ];
+    for (const name of names)
       await expect(
         client.call("echo", { text: "x", [name]: "refuses" }),
       ).rejects.toMatchObject({
@@ -351,6 +384,51 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       await expect(
         client.call("echo", { text: "x", [name]: "refuses" }),
       ).rejects.toMatchObject({ code: "UNSUPPORTED" });
+  });
+
+  test("the bearer token is that of the call, else that of the client", async () => {
+    await expect(open(url()).call("bearer")).resolves.toEqual({ token: null });
+    const client = open(url(), { accessToken: "of-client" });
+    await expect(client.call("bearer")).resolves.toEqual({
+      token: "of-client",
+    });
+    await expect(
+      client.call("bearer", {}, { accessToken: "of-call" }),
+    ).resolves.toEqual({ token: "of-call" });
+    let asked = 0;
+    const renewing = open(url(), { accessToken: async () => `t${++asked}` });
+    for (const token of ["t1", "t2"])
+      await expect(renewing.call("bearer")).resolves.toEqual({ token });
+  });
+
+  test("a token that cannot be read fails the call", async () => {
+    const accessToken = () => Promise.reject(new Error("no token today"));
+    const call = open(url(), { accessToken }).call("bearer");
+    await expect(call).rejects.toThrow("no token today");
+  });
+
+  test("the session is that of the option sessionToken, where there are no cookies", async () => {
+    const { token } = await open(url()).call("put", { value: "tea" });
+    const client = open(url(), { sessionToken: () => token });
+    const call = client.call("kept");
+    const ofCall = open(url()).call("kept", {}, { sessionToken: token });
+    if (scheme === "http") {
+      await expect(call).rejects.toMatchObject({ code: "UNSUPPORTED" });
+      await expect(ofCall).rejects.toMatchObject({ code: "UNSUPPORTED" });
+      return;
+    }
+    await expect(call).resolves.toEqual({ value: "tea" });
+    await expect(ofCall).resolves.toEqual({ value: "tea" });
+  });
+
+  test("the param of session tokens may have another name", async () => {
+    const client = open(url(), { sessionParam: "ticket" });
+    await expect(client.call("kept", { ticket: "x" })).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+    });
+    await expect(client.call("kept", { sessionToken: "x" })).resolves.toEqual({
+      value: null,
+    });
   });
 
   test("a call with a known idempotency key gets the response of the first", async () => {

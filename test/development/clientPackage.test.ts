@@ -33,6 +33,7 @@ const node = z.object({
 
 beforeAll(async () => {
   config.web.queryRouting = true; // for actions that have no route
+  config.session.param = "ticket";
   app = await startWebApp();
   const actions = [
     defineAction({
@@ -146,7 +147,8 @@ test.each([
       const picture = await api.picture({ title: "a", picture: new Blob(["abc"]) });
       const error = await api.user.show({ id: "x" }).catch((thrown) => thrown);
       const isKnown = error instanceof ActionError;
-      console.log(JSON.stringify({ shown, tree, picture, isKnown, paths: error.errors.map(({ path }) => path) }));
+      const { code } = await api.user.show({ id: 6, ticket: "x" }).catch((thrown) => thrown);
+      console.log(JSON.stringify({ shown, tree, picture, isKnown, code, paths: error.errors.map(({ path }) => path) }));
     })();`,
     );
     const { stdout } = await run(process.execPath, [script, app.url]);
@@ -155,6 +157,7 @@ test.each([
       tree: { tree: { id: 6 } },
       picture: { size: 3 },
       isKnown: true,
+      code: "UNSUPPORTED", // a session is no param
       paths: ["id"],
     });
   },

@@ -422,6 +422,18 @@ describe("the heads of requests", () => {
     await until(() => totalHeldBytes() === before);
   });
 
+  test("few long lines of a websocket count, too", async () => {
+    const before = totalSmallBytes();
+    const headers = Object.fromEntries(
+      Array.from({ length: 20 }, (_, i) => [`x-${i}`, "v".repeat(450)]),
+    );
+    const upgrade = await rawUpgrade("/primus", headers);
+    await until(() => upgrade.text().includes("101 Switching"));
+    expect(totalSmallBytes()).toBeGreaterThan(before + 20 * 450);
+    upgrade.socket.destroy();
+    await until(() => totalSmallBytes() === before);
+  });
+
   test("count while their requests wait for an earlier one", async () => {
     hold();
     const peer = await SocketPeer.connect(app.port);

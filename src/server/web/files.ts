@@ -353,7 +353,7 @@ async function refuseMethod(request: WebRequest): Promise<void> {
 async function redirectToFolder(request: WebRequest): Promise<void> {
   const { pathname, search } = request.target;
   // `//host/` would lead to another site
-  const location = `/${pathname.replace(/^\/+/, "")}/${search}`;
+  const location = `/${pathname.replace(/^[/\\]+/, "")}/${search}`;
   request.responseHttpCode = 301;
   request.responseHeaders.push(
     ["Location", location],

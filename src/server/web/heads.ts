@@ -4,7 +4,11 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { HEADER_LINE_BYTES, UNCOUNTED_HEADER_LINES } from "../estimates";
+import {
+  HEADER_LINE_BYTES,
+  UNCOUNTED_HEAD_BYTES,
+  UNCOUNTED_HEADER_LINES,
+} from "../estimates";
 import { ByteShare } from "../heldBytes";
 
 /** The interval at which heads that are incomplete are looked at, in ms. */
@@ -17,6 +21,9 @@ const NODES_LIMIT_BYTES = 16_384;
 type HeadReader = Socket & { parser?: { _headers?: unknown[] } | null };
 
 const COUNTED = Symbol("counted");
+
+/** A request that asks for an upgrade: a websocket keeps its headers. */
+export type Upgradable = IncomingMessage & { upgrade?: boolean };
 
 interface CountedRequest extends IncomingMessage {
   [COUNTED]?: number;
@@ -45,10 +52,11 @@ export class Heads {
    * @param isAlone it is the only request of its connection
    * @returns false if there is no room: the client is disconnected
    */
-  take(req: IncomingMessage, isAlone: boolean): boolean {
-    if (isAlone && req.rawHeaders.length <= 2 * UNCOUNTED_HEADER_LINES)
-      return true;
+  take(req: Upgradable, isAlone: boolean): boolean {
+    const isShort = req.rawHeaders.length <= 2 * UNCOUNTED_HEADER_LINES;
+    if (isAlone && isShort && !req.upgrade) return true;
     const bytes = headBytes(req);
+    if (isAlone && isShort && bytes <= UNCOUNTED_HEAD_BYTES) return true;
     this.complete ??= this.share();
     if (!this.complete.take(bytes)) {
       this.onLimit();

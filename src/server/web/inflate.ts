@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { Transform, type Readable } from "node:stream";
 import * as zlib from "node:zlib";
 import { Slots } from "../../utils/promises";
+import { MAX_RATIO, mostInflated } from "../estimates";
 import { BodyError } from "./bodyRefusal";
 import { SlowClients, STALLED_SENDER_MS, type SlowClient } from "../heldBytes";
 import { joined } from "./chunks";
@@ -16,10 +17,6 @@ const NAMES: Record<string, RequestEncoding> = {
   deflate: "deflate",
   br: "br",
 };
-
-/** A body that inflates to more than this may be at most `MAX_RATIO` times as large as the received one. */
-const MIN_BOMB_BYTES = 64 * 1024;
-const MAX_RATIO = 100;
 
 /**
  * What a decoder takes outside of the heap: that of brotli 16 MiB, before its first byte of output, and a megabyte for its
@@ -72,7 +69,7 @@ export async function inflate(
     hold: (bytes: number) => Error | undefined;
   },
 ): Promise<Buffer> {
-  const most = Math.max(MIN_BOMB_BYTES, bytes.length * MAX_RATIO);
+  const most = mostInflated(bytes.length);
   const turns = TURNS[encoding];
   await turns.take();
   const gone = hold(0);
@@ -125,7 +122,7 @@ export function inflating(
   const meter = new Transform({
     transform(chunk: Buffer, _encoding, next) {
       inflated += chunk.length;
-      const isBomb = inflated > Math.max(MIN_BOMB_BYTES, received * MAX_RATIO);
+      const isBomb = inflated > mostInflated(received);
       next(isBomb ? BodyError.bomb(MAX_RATIO) : null, chunk);
     },
     destroy(error, done) {

@@ -8,6 +8,7 @@ import { listen, readCertificateFiles } from "../listen";
 import { admitConnection } from "../proxies";
 import { watchHandOvers } from "../handOver";
 import { MAX_HEADERS } from "../requestTarget";
+import { refuseExpectation } from "./failure";
 import { WebResponse } from "./write";
 import type { WebServer } from "./webServer";
 import { destroyAfter } from "../drain";
@@ -41,6 +42,7 @@ export function prepareListener(
   watchHandOvers(server, { isBusy: (socket) => web.isBusy(socket) });
   // whether the client may send its body is decided when the body is wanted
   server.on("checkContinue", handle);
+  server.on("checkExpectation", refuseExpectation);
   return server;
 }
 

@@ -11,7 +11,7 @@ import { endAfterResponses } from "../handOver";
 import { AddressQueue } from "../../utils/addressQueue";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
 import { isOutputSpent } from "../turn";
-import { Heads, HeadWatch } from "./heads";
+import { Heads, HeadWatch, type Upgradable } from "./heads";
 import { joinUnread } from "./chunks";
 import type { WebRequest } from "./webRequest";
 import { destroyAfter } from "../drain";
@@ -89,8 +89,6 @@ interface RequestParser {
   /** Creates the response, and emits `request`. @returns how the parser goes on */
   onIncoming?: (req: Upgradable, keepAlive: boolean) => number;
 }
-
-type Upgradable = IncomingMessage & { upgrade?: boolean };
 
 /** What `onIncoming` returns: go on, or stop, as for an upgrade. */
 const GO_ON = 0;

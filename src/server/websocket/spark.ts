@@ -13,7 +13,9 @@ import {
   MEMORY_LIMIT_TEXT,
 } from "../heldBytes";
 import {
-  messageBytes,
+  documentBytes,
+  MAX_RATIO,
+  mostInflated,
   PIECE_BYTES,
   UNCOUNTED_MESSAGE_BYTES,
   WAITING_REQUEST_BYTES,
@@ -224,7 +226,7 @@ export class Spark extends EventEmitter implements Holder {
     if (!this.isOpen) return false;
     if (typeof value === "object" && value !== null) {
       // an object for many members is encoded to the same bytes for all
-      if (this.isCompressed) this.sendText(encodeOnce(value, TEXT, encode));
+      if (this.isCompressed) this.compress(encodeOnce(value, TEXT, encodeText));
       else this.writeFrame(encodeOnce(value, FRAME, encodeFrame));
     } else this.writeText(encode(value));
     return true;
@@ -232,7 +234,7 @@ export class Spark extends EventEmitter implements Holder {
 
   /** Send text that is already JSON. */
   writeText(text: string): void {
-    if (this.isCompressed) this.sendText(text);
+    if (this.isCompressed) this.compress(Buffer.from(text));
     else this.writeFrame(textFrame(text));
   }
 
@@ -246,11 +248,14 @@ export class Spark extends EventEmitter implements Holder {
     this.outbox.noteFile();
   }
 
-  /** The compressor is asynchronous, and keeps the order. */
-  private sendText(text: string): void {
+  /**
+   * The compressor is asynchronous, and keeps the order.
+   * @param text in UTF-8: strings that wait would fill the heap, with up to two bytes a character
+   */
+  private compress(text: Buffer): void {
     if (!this.isOpen || !this.outbox.hasRoom()) return;
     noteOutput(text.length);
-    this.ws.send(text);
+    this.ws.send(text, AS_TEXT);
     this.outbox.noteWrite();
   }
 
@@ -384,10 +389,11 @@ export class Spark extends EventEmitter implements Holder {
     this.forgetUnfinished();
     if (!this.isOpen || this.isQuitting) return;
     if (isBinary) return void this.countFrame();
-    const text = data.toString();
     const isNow = !this.isConnecting && !this.waiting && this.mayHandleNext();
-    const bytes = this.bytesToCount(text, isNow);
-    if (bytes > 0 && !this.share.take(bytes)) return this.onOverload(text);
+    const bytes = this.bytesToCount(data, isNow);
+    const isCounted = bytes === 0 || this.share.take(bytes);
+    const text = data.toString();
+    if (!isCounted) return this.onOverload(text);
     if (isNow) return this.work(text, bytes);
     if (!this.waiting) this.pause();
     (this.waiting ??= []).push([text, bytes]);
@@ -402,8 +408,8 @@ export class Spark extends EventEmitter implements Holder {
   }
 
   /** How many bytes to count; 0 for a small message that runs at once while few requests are pending. */
-  private bytesToCount(text: string, isNow: boolean): number {
-    const size = messageBytes(text);
+  private bytesToCount(data: Buffer, isNow: boolean): number {
+    const size = documentBytes(data);
     const isCounted =
       !isNow || size > UNCOUNTED_MESSAGE_BYTES || this.pending > MAX_UNCOUNTED;
     return isCounted ? size + WAITING_REQUEST_BYTES : 0;
@@ -476,6 +482,11 @@ export class Spark extends EventEmitter implements Holder {
 
 const TEXT = "websocket";
 const FRAME = "websocket frame";
+const AS_TEXT = { binary: false };
+
+function encodeText(value: object): Buffer {
+  return Buffer.from(encode(value));
+}
 
 function encodeFrame(value: object): Buffer {
   return textFrame(encode(value));
@@ -489,10 +500,18 @@ interface Receiver {
   _buffers: readonly Buffer[];
   _bufferedBytes: number;
   _fragments: readonly Buffer[];
-  /** The bytes of the fragments, inflated. */
+  /** The bytes of the fragments, inflated, and as they were received. */
   _messageLength: number;
+  _totalPayloadLength: number;
+  _extensions: { "permessage-deflate"?: Inflater };
   /** Bytes that have not been processed yet. */
   writableLength: number;
+}
+
+interface Inflater {
+  /** The limit of the next fragment, inflated. */
+  _maxPayload: number;
+  decompress: (data: Buffer, isLast: boolean, done: unknown) => void;
 }
 
 /** The websocket with a field for its spark, so that listeners need no closure per client. */
@@ -521,13 +540,14 @@ export class SparkSocket extends WebSocket {
     if (!spark) return super.close(code, reason);
     spark.flush();
     if (code === CloseCode.MessageTooBig && reason === undefined)
-      reason = `message too big (limit ${spark.owner.maxLength} bytes)`;
+      reason = tooBig(spark);
     super.close(code, reason);
   }
 
   /** Pass all events of the websocket to a spark. */
   attach(spark: Spark): void {
     this.spark = spark;
+    if (spark.isCompressed) this.limitRatio(spark.owner.maxLength);
     this.on("message", onMessage);
     // after ws, which by then has emitted the messages that end in the chunk
     spark.socket.on("data", () => spark.arrive());
@@ -535,6 +555,23 @@ export class SparkSocket extends WebSocket {
     this.on("pong", onControlFrame);
     this.on("error", onError);
     this.on("close", onClose);
+  }
+
+  /** Limit what a message is inflated to, as that of a body over HTTP is. */
+  private limitRatio(maxLength: number): void {
+    const receiver = this._receiver;
+    const inflater = receiver?._extensions["permessage-deflate"];
+    if (!inflater) return;
+    const inflate = inflater.decompress;
+    const longest = maxLength > 0 ? maxLength : Infinity;
+    inflater.decompress = function (this: Inflater, ...fragment) {
+      const most = Math.min(
+        longest,
+        mostInflated(receiver._totalPayloadLength),
+      );
+      this._maxPayload = Math.max(1, most - receiver._messageLength); // 0 is no limit
+      inflate.apply(this, fragment);
+    };
   }
 
   /** Discard all further input, even the client's reply to the close frame. */
@@ -545,6 +582,11 @@ export class SparkSocket extends WebSocket {
     if (!isCompressed) socket.end();
     destroyAfter(socket);
   }
+}
+
+function tooBig({ owner, isCompressed }: Spark): string {
+  const ratio = isCompressed ? `, ${MAX_RATIO} times the compressed ones` : "";
+  return `message too big (limit ${owner.maxLength} bytes${ratio})`;
 }
 
 function onMessage(this: WebSocket, data: unknown, isBinary: boolean): void {

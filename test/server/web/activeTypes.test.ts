@@ -229,6 +229,16 @@ describe("web.nosniff", () => {
     expect(await nosniffOf(path, method)).toBeUndefined();
   });
 
+  test("on: a refused expectation has it", async () => {
+    config.web.nosniff = true;
+    const answer = await app.ask("/api/object", {
+      headers: { Expect: "payment" },
+    });
+    expect(answer.status).toBe(417);
+    expect(answer.json.error).toContain("100-continue");
+    expect(answer.headers["x-content-type-options"]).toBe("nosniff");
+  });
+
   test("on: a redirect to an allowed host has it", async () => {
     config.web.nosniff = true;
     config.web.allowedRequestHosts = ["https://www.site.test"];

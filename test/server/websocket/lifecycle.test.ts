@@ -14,6 +14,7 @@ import {
   type WebsocketClient,
 } from "../../support/websocketClient";
 import { api, chatRoom, config } from "../../../src/index";
+import { SparkSocket } from "../../../src/server/websocket/spark";
 import type { WebSocketServer } from "../../../src/server/websocket/webSocketServer";
 import { restoreConfig } from "../../support/withConfig";
 import { totalHeldBytes } from "../../../src/server/heldBytes";
@@ -505,6 +506,61 @@ describe("compression", () => {
     },
   );
 
+  test("replies wait as bytes, because texts would fill the heap", async () => {
+    config.websocket.server = { compression: true };
+    await start();
+    const client = await connect({ perMessageDeflate: true });
+    const sent = jest.spyOn(SparkSocket.prototype, "send");
+    await client.action("quick");
+    await server().connections()[0].sendMessage({ context: "alert" });
+    expect(sent.mock.calls.length).toBeGreaterThan(1);
+    for (const [data] of sent.mock.calls) expect(data).toBeInstanceOf(Buffer);
+    sent.mockRestore();
+  });
+
+  test("a message is inflated to at most 100 times its length", async () => {
+    config.websocket.server = { compression: true };
+    await start();
+    const client = await connect({ perMessageDeflate: true });
+    const short = " ".repeat(60_000);
+    expect(await client.action("quick", { short })).toMatchObject({
+      quick: true,
+    });
+    const long = `${randomBytes(10_000).toString("hex")}${" ".repeat(500_000)}`;
+    expect(await client.action("quick", { long })).toMatchObject({
+      quick: true,
+    });
+    client.sendRaw(`{"event":"detailsView"}${" ".repeat(500_000)}`);
+    const { code, reason } = await client.closed;
+    expect([code, reason]).toEqual([
+      1009,
+      "message too big (limit 10485760 bytes, 100 times the compressed ones)",
+    ]);
+  });
+
+  /** A fragment of a message. */
+  function compressed(text: string, opcode: number): Buffer {
+    const bytes = deflateRawSync(text, {
+      finishFlush: constants.Z_SYNC_FLUSH,
+    });
+    const frame = clientFrame(bytes, { final: false, opcode });
+    if (opcode !== 0) frame[0] |= 0x40; // compressed
+    return frame;
+  }
+
+  test("so is a message in fragments", async () => {
+    config.websocket.server = { compression: true };
+    await start();
+    const raw = await rawUpgrade("/primus", {
+      "Sec-WebSocket-Extensions": "permessage-deflate",
+    });
+    expect(await raw.status()).toBe(101);
+    const part = " ".repeat(60_000);
+    raw.socket.write(Buffer.concat([compressed(part, 1), compressed(part, 0)]));
+    await until(() => raw.bytes().includes("message too big"));
+    raw.socket.destroy();
+  });
+
   test("a part of a message counts with what it is inflated to", async () => {
     const size = 512 * 1024;
     config.websocket.server = { compression: true };
@@ -513,12 +569,10 @@ describe("compression", () => {
       "Sec-WebSocket-Extensions": "permessage-deflate",
     });
     expect(await raw.status()).toBe(101);
-    const text = deflateRawSync("a".repeat(size), {
-      finishFlush: constants.Z_SYNC_FLUSH,
-    }).subarray(0, -4); // RFC 7692 section 7.2.1
-    const frame = clientFrame(text, { final: false });
-    frame[0] |= 0x40; // compressed
-    raw.socket.write(frame);
+    const text = randomBytes(8_000)
+      .toString("hex")
+      .repeat(size / 16_000 + 1);
+    raw.socket.write(compressed(text, 1));
     await until(() => totalHeldBytes() > size);
     raw.socket.destroy();
     await until(() => totalHeldBytes() === 0);
