@@ -226,7 +226,7 @@ export class Spark extends EventEmitter implements Holder {
     if (!this.isOpen) return false;
     if (typeof value === "object" && value !== null) {
       // an object for many members is encoded to the same bytes for all
-      if (this.isCompressed) this.compress(encodeOnce(value, TEXT, encodeText));
+      if (this.isCompressed) this.sendText(encodeOnce(value, TEXT, encodeText));
       else this.writeFrame(encodeOnce(value, FRAME, encodeFrame));
     } else this.writeText(encode(value));
     return true;
@@ -234,7 +234,7 @@ export class Spark extends EventEmitter implements Holder {
 
   /** Send text that is already JSON. */
   writeText(text: string): void {
-    if (this.isCompressed) this.compress(Buffer.from(text));
+    if (this.isCompressed) this.sendText(Buffer.from(text));
     else this.writeFrame(textFrame(text));
   }
 
@@ -252,7 +252,7 @@ export class Spark extends EventEmitter implements Holder {
    * The compressor is asynchronous, and keeps the order.
    * @param text in UTF-8: strings that wait would fill the heap, with up to two bytes a character
    */
-  private compress(text: Buffer): void {
+  private sendText(text: Buffer): void {
     if (!this.isOpen || !this.outbox.hasRoom()) return;
     noteOutput(text.length);
     this.ws.send(text, AS_TEXT);
