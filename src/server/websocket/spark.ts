@@ -508,9 +508,8 @@ interface Receiver {
   writableLength: number;
 }
 
+/** It inflates the next fragment to at most `_maxPayload` bytes. */
 interface Inflater {
-  /** The limit of the next fragment, inflated. */
-  _maxPayload: number;
   decompress: (data: Buffer, isLast: boolean, done: unknown) => void;
 }
 
@@ -559,18 +558,19 @@ export class SparkSocket extends WebSocket {
 
   /** Limit what a message is inflated to, as that of a body over HTTP is. */
   private limitRatio(maxLength: number): void {
-    const receiver = this._receiver;
-    const inflater = receiver?._extensions["permessage-deflate"];
+    const { _receiver: receiver } = this;
+    if (!receiver) return;
+    const { _extensions: extensions } = receiver;
+    const inflater = extensions["permessage-deflate"];
     if (!inflater) return;
-    const inflate = inflater.decompress;
+    const inflate = inflater.decompress.bind(inflater);
     const longest = maxLength > 0 ? maxLength : Infinity;
-    inflater.decompress = function (this: Inflater, ...fragment) {
-      const most = Math.min(
-        longest,
-        mostInflated(receiver._totalPayloadLength),
-      );
-      this._maxPayload = Math.max(1, most - receiver._messageLength); // 0 is no limit
-      inflate.apply(this, fragment);
+    inflater.decompress = (...fragment) => {
+      const { _totalPayloadLength: received, _messageLength: inflated } =
+        receiver;
+      const most = Math.min(longest, mostInflated(received)) - inflated;
+      Object.assign(inflater, { _maxPayload: Math.max(1, most) }); // 0 is no limit
+      inflate(...fragment);
     };
   }
 
