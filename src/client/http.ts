@@ -52,11 +52,7 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
   if (cookies) requireServer(options.url);
   const { retries = DEFAULT_RETRIES } = options;
   return async (call) => {
-    if (call.options.sessionToken !== undefined)
-      throw new ClientError(
-        "UNSUPPORTED",
-        "sessionToken is for websockets and TCP: over HTTP, the session is that of the cookie",
-      );
+    refuseSession(call);
     let wasSent = false;
     for (let attempt = 0; ; attempt++) {
       const request = await requestOf(call, options);
@@ -87,6 +83,15 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
       await pause(ms, call.signal);
     }
   };
+}
+
+/** @throws {ClientError} UNSUPPORTED */
+function refuseSession({ options }: Call): void {
+  if (options.sessionToken === undefined) return;
+  throw new ClientError(
+    "UNSUPPORTED",
+    "sessionToken is for websockets and TCP: over HTTP, the session is that of the cookie",
+  );
 }
 
 /** Whether the same request may succeed later. */

@@ -119,12 +119,12 @@ beforeAll(async () => {
     put: {
       inputs: { value: {} },
       run: ({ store, params }) => {
-        store.set("kept" as never, params.value as never);
+        store.set("kept", params.value as never);
         return { token: store.token };
       },
     },
     kept: {
-      run: ({ store }) => ({ value: store.get("kept" as never) ?? null }),
+      run: ({ store }) => ({ value: store.get("kept") ?? null }),
     },
     held: { run: () => new Promise<void>((resolve) => (release = resolve)) },
     gate: {
