@@ -508,8 +508,9 @@ interface Receiver {
   writableLength: number;
 }
 
-/** It inflates the next fragment to at most `_maxPayload` bytes. */
 interface Inflater {
+  /** The limit of the next fragment, inflated; 0 for none. */
+  _maxPayload: number;
   decompress: (data: Buffer, isLast: boolean, done: unknown) => void;
 }
 
@@ -559,17 +560,15 @@ export class SparkSocket extends WebSocket {
   /** Limit what a message is inflated to, as that of a body over HTTP is. */
   private limitRatio(maxLength: number): void {
     const { _receiver: receiver } = this;
-    if (!receiver) return;
-    const { _extensions: extensions } = receiver;
-    const inflater = extensions["permessage-deflate"];
+    const inflater = receiver?._extensions["permessage-deflate"];
     if (!inflater) return;
     const inflate = inflater.decompress.bind(inflater);
     const longest = maxLength > 0 ? maxLength : Infinity;
     inflater.decompress = (...fragment) => {
       const { _totalPayloadLength: received, _messageLength: inflated } =
         receiver;
-      const most = Math.min(longest, mostInflated(received)) - inflated;
-      Object.assign(inflater, { _maxPayload: Math.max(1, most) }); // 0 is no limit
+      const most = Math.min(longest, mostInflated(received));
+      inflater._maxPayload = Math.max(1, most - inflated);
       inflate(...fragment);
     };
   }
