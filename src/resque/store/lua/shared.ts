@@ -171,17 +171,20 @@ local function isQueued(queue, raw, limit)
 end
 `;
 
+/** Lua: whether a queue is listed after it got `count` jobs and has `length`: the first time, and now and then, as that may be lost. */
+const isListed = (length: string, count: string) =>
+  `${length} == ${count} or ${length} % ${MAX_TOKENS} < ${count}`;
+
 /**
- * Lua: whether a queue, which has `length` jobs, is announced after it got `count` of them. One that had `MAX_TOKENS` jobs before has
- * its tokens, or a worker that was woken by one leaves another for the jobs that it leaves. Its listing may have been lost, so it
- * is announced now and then nevertheless.
+ * Lua: whether a queue is announced. One that had `MAX_TOKENS` jobs before has its tokens, or a worker that was woken by one leaves
+ * another for the jobs that it leaves.
  */
 export const isNews = (length: string, count: string) =>
-  `${length} - ${count} < ${MAX_TOKENS} or ${length} % ${MAX_TOKENS} < ${count}`;
+  `${length} - ${count} < ${MAX_TOKENS} or ${isListed(length, count)}`;
 
 /**
  * - `ready(suffix, queue)`: the queue has jobs.
- * - `arrived(queue, length, count)`: announces it: it is registered, and workers that list it or accept any queue are woken.
+ * - `arrived(queue, length, count)`: announces it: it is listed, and workers that list it or accept any queue are woken.
  *
  * Needs BASE.
  */
@@ -196,7 +199,10 @@ local function arrived(queue, length, count)
   if not (${isNews("length", "count")}) then return end
   local node = try('HGET', ns .. 'ah:node-queues', queue)
   local suffix = node and ':' .. node or ''
-  if rebuild('SADD', ns .. 'queues', queue) == 1 or length == count then ready(suffix, queue) end
+  if ${isListed("length", "count")} then
+    rebuild('SADD', ns .. 'queues', queue)
+    ready(suffix, queue)
+  end
   token(ns .. 'ah:wake:' .. queue, count)
   token(ns .. 'ah:wake-any' .. suffix, count)
 end
