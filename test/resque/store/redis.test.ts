@@ -478,8 +478,7 @@ describeOnRedis("the store on redis", () => {
         const raws = Array.from({ length: waiting }, () => job().raw);
         await store.enqueue("q", raws);
         await redis.del("resque:queues", "resque:ah:ready");
-        for (let n = 0; n < 32; n++)
-          await store.enqueue("q", [job(n).raw]);
+        for (let n = 0; n < 32; n++) await store.enqueue("q", [job(n).raw]);
         await lists("q");
       },
     );
