@@ -1,6 +1,6 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
-import { beginStop, createResqueApi, prepareWork } from "../src/task/resqueApi";
+import { stopFetching, createResqueApi, prepareWork } from "../src/task/resqueApi";
 
 /** The workers and the scheduler of this process. `resqueWorkers` lets them run, `tasks` waits for their end. */
 export class ResqueInitializer extends Initializer {
@@ -22,7 +22,7 @@ export class ResqueInitializer extends Initializer {
   }
 
   override stop(): Promise<void> {
-    beginStop();
+    stopFetching();
     return Promise.resolve();
   }
 }

@@ -1,10 +1,10 @@
 import { Initializer } from "../src/boot/initializer";
-import { startRecurrentTasks, Upkeep } from "../src/task/recurrent";
+import { startRecurrentTasks, RecurringTaskCheck } from "../src/task/recurrent";
 import { beginWork } from "../src/task/resqueApi";
 
 /** Lets the workers of `resque` run, when everything else has started: jobs may use whatever a project sets up. */
 export class ResqueWorkersInitializer extends Initializer {
-  private readonly upkeep = new Upkeep();
+  private readonly check = new RecurringTaskCheck();
 
   constructor() {
     super();
@@ -17,10 +17,10 @@ export class ResqueWorkersInitializer extends Initializer {
   override async start() {
     await beginWork();
     await startRecurrentTasks();
-    await this.upkeep.start();
+    await this.check.start();
   }
 
   override async stop() {
-    await this.upkeep.stop();
+    await this.check.stop();
   }
 }

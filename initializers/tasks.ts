@@ -1,6 +1,6 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
-import { endStop } from "../src/task/resqueApi";
+import { finishJobs } from "../src/task/resqueApi";
 import { createTasksApi } from "../src/task/registry";
 
 /** Loads tasks; the queue is connected with them, so that commands can enqueue without a started server. */
@@ -21,6 +21,6 @@ export class TasksInitializer extends Initializer {
 
   /** Stop after the servers, whose last requests may enqueue. */
   override async stop() {
-    await endStop();
+    await finishJobs();
   }
 }

@@ -7,7 +7,7 @@ import { registerMiddleware } from "../middleware/stack";
 import { localConnection, redis } from "../redis/redis";
 import { joinHere, leaveHere } from "./membership";
 import * as store from "./roomStore";
-import { eraseMembers, isThisServer, membersOf } from "./roomStore";
+import { eraseMembers, isThisServer, listMembers } from "./roomStore";
 import {
   chatError,
   type ChatSender,
@@ -89,7 +89,7 @@ async function roomStatus(room: string): Promise<RoomStatus> {
   if (!(await store.hasRoom(room)))
     throw await chatError("connectionRoomNotExist", room);
   const entries = await Promise.all(
-    [...(await store.membersOf(room))].map(
+    [...(await store.listMembers(room))].map(
       async ([member, details]) =>
         [member, await chatRoom.sanitizeMemberDetails(details)] as const,
     ),
@@ -198,7 +198,7 @@ interface Failure {
  * @throws the error of a `leave` middleware, after the others have left
  */
 async function emptyRoom(room: string): Promise<void> {
-  const members = await membersOf(room);
+  const members = await listMembers(room);
   const here: string[] = [];
   const elsewhere: string[] = [];
   const lost: string[] = [];

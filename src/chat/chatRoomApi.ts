@@ -23,7 +23,7 @@ import {
   dataId,
   isThisServer,
   listRooms,
-  membersOf,
+  listMembers,
   writeMember,
 } from "./roomStore";
 import type { ChatPubSubMessage, ChatRoomApi, ChatConnection } from "./types";
@@ -161,7 +161,7 @@ function startingRooms(): string[] {
 }
 
 async function restoreRoom(room: string): Promise<void> {
-  const listed = await membersOf(room);
+  const listed = await listMembers(room);
   const here = new Map<string, ChatConnection>();
   for (const connection of api.chatRoom.index.membersOf(room))
     here.set(connection.id, connection);

@@ -82,7 +82,7 @@ export async function removeRoom(room: string): Promise<void> {
 }
 
 /** The members of a room, of all nodes, by connection id. */
-export async function membersOf(
+export async function listMembers(
   room: string,
 ): Promise<Map<string, MemberDetails>> {
   const members = new Map<string, MemberDetails>();
@@ -132,7 +132,7 @@ export async function eraseAllMembers(room: string): Promise<void> {
 export async function eraseMembersOfHost(host: string): Promise<number> {
   let count = 0;
   await forEachRoom(await listRooms(), async (room) => {
-    const members = await membersOf(room);
+    const members = await listMembers(room);
     const ids = [...members.keys()].filter(
       (id) => String(members.get(id)!.host) === host,
     );

@@ -77,7 +77,7 @@ async function afterRun(task: Task, view: JobView): Promise<void> {
 
 /**
  * Query the store; during an outage, as soon as it is over, while the run belongs to this worker. If the worker ends first, the
- * upkeep schedules the next run.
+ * check of recurring tasks schedules the next run.
  */
 async function untilReply<Reply>(
   { lease }: JobView,

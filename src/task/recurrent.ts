@@ -306,10 +306,10 @@ function levelOf(key: "enqueue" | "reEnqueue"): ActionheroLogLevel | undefined {
 
 // --- Periodic maintenance of a node: announces it to the cluster, and finds recurring tasks that were lost.
 
-/** How often periodic tasks are looked for, in ms; one that is missed twice is enqueued. */
+/** The interval at which recurring tasks are searched for, in ms; one that is missing twice is enqueued. */
 const SEARCH_MS = 15_000;
 
-export class Upkeep {
+export class RecurringTaskCheck {
   private timers: NodeJS.Timeout[] = [];
   private isAnnounced = false;
   private missed: ReadonlySet<string> = new Set();
@@ -369,7 +369,7 @@ function isScheduler(): boolean {
 /** Logged only: the next round tries again. */
 function report(error: unknown): void {
   const { tasks } = api.redis.clients;
-  logFailure(tasks, error, "the upkeep of tasks failed", "warning");
+  logFailure(tasks, error, "the check of recurring tasks failed", "warning");
 }
 
 // --- Keeps periodic tasks as declared: a task that neither waits nor runs, for example because its workers died, is enqueued

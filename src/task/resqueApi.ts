@@ -98,7 +98,7 @@ export async function beginWork(): Promise<void> {
 const stops = new WeakMap<ResqueApi, Promise<void>>();
 
 /** Stop fetching jobs; running jobs continue while the servers stop. */
-export function beginStop(): void {
+export function stopFetching(): void {
   const { resque } = api;
   const parts = [resque.stopScheduler(), resque.stopMultiWorker()];
   const stop = Promise.all(
@@ -115,7 +115,7 @@ export function beginStop(): void {
 }
 
 /** Let running jobs finish within `config.general.shutdownTimeout`; unfinished jobs are requeued. */
-export async function endStop(): Promise<void> {
+export async function finishJobs(): Promise<void> {
   await stops.get(api.resque);
   await api.resque.stopQueue();
 }

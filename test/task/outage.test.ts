@@ -167,7 +167,7 @@ describeOnRedis("while redis is away", () => {
       // everything that looks at redis has noticed it, some several times
       await until(() => logs.at("debug", /no heartbeat/).length > 2, LIMIT_MS);
       await until(
-        () => logs.matching(/upkeep of tasks failed/).length > 0,
+        () => logs.matching(/check of recurring tasks failed/).length > 0,
         LIMIT_MS,
       );
       await until(

@@ -291,11 +291,6 @@ const HEALTHY_MS = 30_000;
 class Backoff {
   private failures = 0;
 
-  constructor(
-    private readonly firstMs = FIRST_MS,
-    private readonly longestMs = LONGEST_MS,
-  ) {}
-
   /** How many workers in a row ended early. */
   get failuresInARow(): number {
     return this.failures;
@@ -308,8 +303,8 @@ class Backoff {
    */
   next(ranMs: number): number {
     if (ranMs >= HEALTHY_MS) this.failures = 0;
-    const wait = this.firstMs * 2 ** this.failures;
+    const wait = FIRST_MS * 2 ** this.failures;
     this.failures++;
-    return Math.min(wait, this.longestMs);
+    return Math.min(wait, LONGEST_MS);
   }
 }

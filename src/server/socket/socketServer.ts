@@ -29,7 +29,7 @@ const GOODBYE = `${JSON.stringify({ status: "Bye", context: "api" })}\r\n`;
 
 export class SocketServer extends Server {
   private readonly clients = new Map<Socket, SocketClient>();
-  private readonly upkeep = new Upkeep(
+  private readonly keepAlive = new KeepAlive(
     () => this.clients.values(),
     () => settings().socket,
   );
@@ -97,7 +97,7 @@ export class SocketServer extends Server {
       this.log(`error of the listening socket: ${errorText(error)}`, "error"),
     );
     if (settings().socket.secure) process.on("SIGHUP", this.onHangUp);
-    this.upkeep.start();
+    this.keepAlive.start();
   }
 
   override beginStop(): void {
@@ -116,7 +116,7 @@ export class SocketServer extends Server {
 
   private async end(listener: Listener): Promise<void> {
     this.isDraining = true;
-    this.upkeep.stop();
+    this.keepAlive.stop();
     process.off("SIGHUP", this.onHangUp);
 
     const closed = listener.close();
@@ -359,12 +359,12 @@ function isPortTaken(error: unknown): boolean {
 // --- Keep-alive messages, and closing of idle connections.
 
 /** The settings, in ms; 0 disables. */
-export interface UpkeepTimes {
+export interface KeepAliveTimes {
   idleTimeout: number;
   pingInterval: number;
 }
 
-export interface UpkeepClient {
+export interface KeepAliveClient {
   /** When it last sent something, by `performance.now()`. */
   readonly lastSeen: number;
   /** When it was last pinged. */
@@ -381,14 +381,14 @@ const MIN_TICK_MS = 10;
 /** Clients per batch. */
 const SLICE = 500;
 
-export class Upkeep {
+export class KeepAlive {
   private timer?: NodeJS.Timeout;
   private reading?: NodeJS.Immediate;
   private isRunning = false;
 
   constructor(
-    private readonly clients: () => Iterable<UpkeepClient>,
-    private readonly times: () => UpkeepTimes,
+    private readonly clients: () => Iterable<KeepAliveClient>,
+    private readonly times: () => KeepAliveTimes,
   ) {}
 
   start(): void {
@@ -433,7 +433,7 @@ export class Upkeep {
 }
 
 function visit(
-  client: UpkeepClient,
+  client: KeepAliveClient,
   idleTimeout: number,
   pingInterval: number,
 ): void {

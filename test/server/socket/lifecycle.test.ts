@@ -1,4 +1,4 @@
-/** Listening, leaving, upkeep, and what decides whether the server is on. */
+/** Listening, leaving, keep-alive, and what decides whether the server is on. */
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as os from "node:os";
@@ -210,7 +210,7 @@ describe("stop", () => {
   });
 });
 
-describe("upkeep", () => {
+describe("keep-alive", () => {
   test("idleTimeout: silent clients are closed, those with pending responses are not", async () => {
     const [silent, talker, waiting] = [
       await welcomed(),
@@ -219,7 +219,7 @@ describe("upkeep", () => {
     ];
     waiting.send("hold");
     await until(() => held.length === 1);
-    await restartUpkeep({ idleTimeout: 200 });
+    await restartKeepAlive({ idleTimeout: 200 });
     let isTalking = true;
     const talk = (async () => {
       while (isTalking) {
@@ -239,7 +239,7 @@ describe("upkeep", () => {
 
   test("idleTimeout: the server does not take its own pause for silence", async () => {
     const peer = await welcomed();
-    await restartUpkeep({ idleTimeout: 200 });
+    await restartKeepAlive({ idleTimeout: 200 });
     peer.send("detailsView");
     const end = performance.now() + 400; // it has arrived, and nobody reads it
     while (performance.now() < end);
@@ -249,7 +249,7 @@ describe("upkeep", () => {
   test("pingInterval: every client gets a message", async () => {
     await unstalled(async () => {
       const peers = [await welcomed(), await welcomed()];
-      await restartUpkeep({ pingInterval: 200 });
+      await restartKeepAlive({ pingInterval: 200 });
       for (const peer of peers) {
         const first = await peer.next();
         expect(first).toEqual({
@@ -264,13 +264,13 @@ describe("upkeep", () => {
   });
 
   /** The current round began with the earlier settings. */
-  async function restartUpkeep(settings: object): Promise<void> {
+  async function restartKeepAlive(settings: object): Promise<void> {
     Object.assign(config.socket, settings);
-    const { upkeep } = socketServer() as unknown as {
-      upkeep: { stop(): void; start(): void };
+    const { keepAlive } = socketServer() as unknown as {
+      keepAlive: { stop(): void; start(): void };
     };
-    upkeep.stop();
-    upkeep.start();
+    keepAlive.stop();
+    keepAlive.start();
   }
 });
 
