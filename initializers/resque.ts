@@ -1,6 +1,10 @@
 import { api } from "../src/api";
 import { Initializer } from "../src/boot/initializer";
-import { stopFetching, createResqueApi, prepareWork } from "../src/task/resqueApi";
+import {
+  stopFetching,
+  createResqueApi,
+  prepareWork,
+} from "../src/task/resqueApi";
 
 /** The workers and the scheduler of this process. `resqueWorkers` lets them run, `tasks` waits for their end. */
 export class ResqueInitializer extends Initializer {
