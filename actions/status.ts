@@ -28,7 +28,7 @@ export interface StatusResponse {
   version?: string;
   uptime?: number;
   consumedMemoryMB?: number;
-  resqueTotalQueueLength?: number;
+  resqueTotalQueueLength?: number | undefined;
   nodeStatus?: string;
   problems?: string[];
 }

@@ -22,7 +22,7 @@ interface Parameter {
   name: string;
   type: "string" | "file";
   required: boolean;
-  default?: string | number | boolean;
+  default?: string | number | boolean | undefined;
 }
 
 export interface Operation {

@@ -36,7 +36,9 @@ function refusalOf(problems: readonly SettingProblem[]): Error {
     "AH_CONFIG",
     problems.map(textOf).join("; "),
   );
-  const { setting } = problems[0]!;
+  const [first] = problems as [SettingProblem];
+  const { setting } = first;
+  if (variableOf(first)) return error; // its message names it
   const file = originOfSetting(setting, config)?.file;
   const [namespace = ""] = setting.split(".");
   error.data = file
@@ -45,9 +47,29 @@ function refusalOf(problems: readonly SettingProblem[]): Error {
   return error;
 }
 
-function textOf({ setting, message }: SettingProblem): string {
-  const origin = originOfSetting(setting, config);
-  return `${setting} ${message}${origin ? ` (${origin.name})` : ""}`;
+function textOf(problem: SettingProblem): string {
+  const { setting, message } = problem;
+  const origin = variableOf(problem) ?? originOfSetting(setting, config)?.name;
+  return `${setting} ${message}${origin ? ` (${origin})` : ""}`;
+}
+
+/** The variables of the environment that files of new projects, or the defaults, read. */
+const VARIABLES: Readonly<Record<string, string>> = {
+  "socket.port": "SOCKET_PORT",
+  "web.allowedRequestHosts": "ALLOWED_HOSTS",
+  "web.automaticRoutes": "AUTOMATIC_ROUTES",
+  "web.cors.origins": "CORS_ORIGINS",
+  "web.healthPort": "HEALTH_PORT",
+};
+
+/** The variable that a refused value comes from: the message has what is in it. */
+function variableOf({ setting, message }: SettingProblem): string | undefined {
+  const name = VARIABLES[setting];
+  const value = name === undefined ? undefined : process.env[name];
+  const parts = value?.split(",").map((part) => part.trim()) ?? [];
+  return parts.some((part) => message.includes(JSON.stringify(part)))
+    ? name
+    : undefined;
 }
 
 /** In development with `general.checkSettings`: unknown settings, and values of plugins' settings of a wrong type. */

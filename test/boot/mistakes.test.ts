@@ -115,6 +115,20 @@ describe("a value that is not accepted", () => {
     expect(app.state).toBe("idle");
   });
 
+  test("names the variable of the environment that has it", async () => {
+    overridden(true);
+    delete process.env.ACTIONHERO_CONFIG_OVERRIDES;
+    process.env.HEALTH_PORT = "nine";
+    rebuildConfig();
+    config.general.checkSettings = true;
+    await expect(new Process().start()).rejects.toMatchObject({
+      message:
+        'web.healthPort is "nine", and must be a port, from 0 to 65535 (HEALTH_PORT)',
+      data: undefined,
+    });
+    delete process.env.HEALTH_PORT;
+  });
+
   test("is a warning without general.checkSettings, in every environment", () => {
     overridden(false);
     const log = new LogLines("warning");

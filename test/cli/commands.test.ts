@@ -367,12 +367,10 @@ describe("generators", () => {
     [["generate-cli", "--name=doctor <part>"], "is a command of actionhero"],
     [["generate-action", "--name=user:show"], "on every system"],
     [["generate-task", "--name=sub/con"], "on every system"],
-    [
-      ["generate-initializer", "--name=redis"],
-      "is an initializer of actionhero",
-    ],
-    [["generate-server", "--name=web"], "is a server of actionhero"],
-    [["generate-task", "--name=cleanLogFiles"], "is a task of actionhero"],
+    [["generate-initializer", "--name=redis"], "own for initializers"],
+    [["generate-server", "--name=web"], "own for servers"],
+    [["generate-server", "--name=tasks"], "own for servers"],
+    [["generate-task", "--name=cleanLogFiles"], "own for tasks"],
     [["generate-action", "--name=__proto__"], "is not a name"],
   ])("%j is refused", async (words, expected) => {
     const { stderr, exitCode } = await generate(...words);

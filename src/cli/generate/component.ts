@@ -145,6 +145,23 @@ function refuseStrangeName(name: string): void {
     );
 }
 
+/** Those of the configuration: a server has the settings of its type. */
+const NAMESPACES = [
+  "errors",
+  "general",
+  "health",
+  "logger",
+  "metrics",
+  "plugins",
+  "process",
+  "redis",
+  "routes",
+  "securityHeaders",
+  "session",
+  "tasks",
+  "tracing",
+] as const;
+
 /** The framework's own: code of the same name would replace them. */
 export const OWN_NAMES = {
   initializer: [
@@ -169,7 +186,7 @@ export const OWN_NAMES = {
     "tasks",
     "tracing",
   ],
-  server: ["web", "websocket", "socket", "testServer"],
+  server: ["web", "websocket", "socket", "testServer", ...NAMESPACES],
   task: ["cleanLogFiles"],
 } as const;
 
@@ -180,7 +197,7 @@ export function refuseOwnName(
 ): void {
   if ((OWN_NAMES[kind] as readonly string[]).includes(name))
     throw new Error(
-      `\`${name}\` is ${kind === "initializer" ? "an" : "a"} ${kind} of actionhero: choose another name`,
+      `\`${name}\` is a name of actionhero's own for ${kind}s: choose another one`,
     );
 }
 

@@ -2,7 +2,7 @@
 process.env.PORT = "0";
 process.env.ENABLE_TCP_SERVER = "true";
 
-import { api, builtinTasks, Process } from "../../../src";
+import { api, builtinTasks, config, Process } from "../../../src";
 import { OWN_NAMES } from "../../../src/cli/generate/component";
 
 test("initializers, servers and tasks of the framework", async () => {
@@ -11,7 +11,9 @@ test("initializers, servers and tasks of the framework", async () => {
   const tasks = Object.values(builtinTasks).map((Class) => new Class().name);
   const found = {
     initializer: Object.keys(app.initializers).sort(),
-    server: Object.keys(api.servers.servers).sort(),
+    server: [
+      ...new Set([...Object.keys(api.servers.servers), ...Object.keys(config)]),
+    ].sort(),
     task: tasks,
   };
   await app.stop();
