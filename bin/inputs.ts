@@ -1,4 +1,4 @@
-/** What the flags of a command give for the inputs of an action or a task. */
+/** Reads the inputs of an action or a task from the flags of a command. */
 import type { ListedError } from "../src/action/report";
 import type * as inputFlags from "../src/cli/inputFlags";
 import { jsonObject } from "../src/cli/runner";
@@ -15,7 +15,7 @@ export const jsonInputs = {
 interface Given {
   /** From the JSON of an option; flags go before it. */
   json: Record<string, unknown> | undefined;
-  /** What the command did not take for options of its own. */
+  /** The flags that are not options of the command itself. */
   words: readonly string[];
   version?: string;
 }

@@ -37,7 +37,7 @@ export class Console extends CLI {
   }
 }
 
-/** What was entered and has not ended: the end of a piped input does not cut it off. */
+/** Entered code that still runs: the end of a piped input does not cut it off. */
 function trackEvaluations(prompt: repl.REPLServer): ReadonlySet<Promise<void>> {
   const pending = new Set<Promise<void>>();
   const evaluate = prompt.eval;
@@ -92,7 +92,7 @@ function fillContext(prompt: repl.REPLServer): void {
   }
 }
 
-/** What `.actions`, `.tasks` and `.routes` print; routes in the order in which they are tried. */
+/** The output of `.actions`, `.tasks` and `.routes`; routes in the order in which they are tried. */
 const listings: Record<string, () => string[]> = {
   actions: () => Object.keys(api.actions.actions).sort(),
   tasks: () => Object.keys(api.tasks.tasks).sort(),

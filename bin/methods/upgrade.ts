@@ -13,7 +13,7 @@ import {
 import { withProgress } from "../../src/cli/execute";
 import { findProjectRoot } from "../../src/environment/runtime";
 
-/** What reading files does not show. */
+/** Differences that reading files does not show. */
 const NOT_READ = `
 Not seen by reading: what plugins do, names that are built at run time, clients that match on texts,
 and jobs of version 29 that wait in redis. Run the tests, then \`npx actionhero doctor\`.`;

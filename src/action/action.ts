@@ -108,7 +108,7 @@ type NamedOrDefined = string | DefinedMiddleware;
 /** `"get /users/:id"`: a method, or `all`, and a path. */
 export type ActionRoute = `${string} /${string}`;
 
-/** What a list of middleware adds to the session: all of its parts together. */
+/** The session parts that a list of middleware adds, together. */
 type SessionOf<M extends readonly NamedOrDefined[]> = (
   M[number] extends infer One
     ? One extends DefinedMiddleware<string, infer Part>
@@ -119,7 +119,7 @@ type SessionOf<M extends readonly NamedOrDefined[]> = (
   ? All
   : unknown;
 
-/** What `run` of a defined action gets: the request, with typed params and session. */
+/** The argument of `run` of a defined action: the request, with typed params and session. */
 export type ActionData<Params = any, Session = unknown> = Omit<
   ActionProcessor,
   "params" | "session"
@@ -129,7 +129,7 @@ export type ActionData<Params = any, Session = unknown> = Omit<
   session: Session & { [key: string]: any };
 };
 
-/** What `run` may return: any object, or what the output schema takes. */
+/** The return value of `run`: any object, or what the output schema takes. */
 type Returned<Output> = Output extends StandardSchema
   ? SchemaInput<Output> | Promise<SchemaInput<Output>>
   : ActionResponse | Promise<ActionResponse>;
@@ -244,7 +244,7 @@ class FunctionAction extends Action {
 
 // --- Middleware as values: what `preProcessor` returns joins `data.session`, and is typed in the actions that name it.
 
-/** What a pre-processor returns: an object that joins the session, or nothing. */
+/** The return value of a pre-processor: an object that joins the session, or nothing. */
 type SessionPart = object | void;
 
 export interface MiddlewareDefinition<

@@ -521,7 +521,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
     return promiseOf(() => data.runWith(call)) as Promise<Data>;
   }
 
-  /** The same for a caller that does not wait. @param onLateError takes what a listener throws later */
+  /** As `runFor`, for a caller that does not wait. @param onLateError takes what a listener throws later */
   static startFor(
     server: Emitter,
     data: ActionProcessor,

@@ -6,13 +6,13 @@ import type { Action } from "./action";
 /** Signatures by name, and by name and version (`user:show@2`); empty unless a project has its `actions.gen.ts`. */
 export interface ActionRegistry {} // eslint-disable-line @typescript-eslint/no-empty-object-type -- projects add to it
 
-/** What is known about calls of one action or task. */
+/** The types of calls of one action or task. */
 export interface Signature {
-  /** What callers give. */
+  /** The params of callers. */
   params: object;
-  /** What clients get, as JSON. */
+  /** The response for clients, as JSON. */
   response: any;
-  /** What callers in the process get. */
+  /** The response for callers in the process. */
   result: any;
 }
 
@@ -22,7 +22,7 @@ export interface AnySignature extends Signature {
 }
 
 /**
- * What an action file exports: a class, or what `defineAction` made. Member types are resolved lazily, because the
+ * The signature of an export of an action file: a class, or what `defineAction` made. Member types are resolved lazily, because the
  * types of actions that call each other would otherwise be circular. A class whose `run` returns what its `output` does not
  * take is a compiler error at this place, in `actions.gen.ts`: `defineAction` can compare the two, the class itself cannot.
  */
@@ -33,7 +33,7 @@ export type ActionSignature<Exported extends WithFittingRun<Exported>> =
       : AnySignature
     : never;
 
-/** The same of what a task file exports. */
+/** The signature of an export of a task file. */
 export type TaskSignature<Exported> =
   InstanceOf<Exported> extends infer T
     ? T extends { run(...args: any[]): infer Result }
@@ -145,7 +145,7 @@ type GivenValue<I> = I extends { formatter: infer Formatter }
       ? Given<Schema>
       : string;
 
-/** What clients send where an action gets an `UploadedFile`: a `File`, a `Blob`, or a stream with a name. */
+/** The value that clients send where an action gets an `UploadedFile`: a `File`, a `Blob`, or a stream with a name. */
 export type FileParam =
   | { readonly size: number; arrayBuffer(): Promise<ArrayBuffer> }
   | { stream: AsyncIterable<Uint8Array>; name: string; type?: string };
@@ -174,7 +174,7 @@ export type Jsonified<T> =
               ? JsonifiedObject<T>
               : T;
 
-/** What JSON leaves as it is. */
+/** Values that JSON leaves unchanged. */
 type PlainJson =
   | string
   | number
@@ -238,7 +238,7 @@ export type IsOptional<Params> = string extends keyof Params
     ? true
     : false;
 
-/** What follows name and version in `action.run`: params that must be given, unless the class of the action is named. */
+/** The arguments after name and version in `action.run`: params that must be given, unless the class of the action is named. */
 export type RunArguments<
   ActionClass,
   Name extends string,
@@ -265,7 +265,7 @@ type KnownRunArguments<Params> =
     ? [params?: Params | null, connectionProperties?: { [key: string]: any }]
     : [params: Params, connectionProperties?: { [key: string]: any }];
 
-/** What `action.run` resolves to: by the class of the action, else by its name. */
+/** The result of `action.run`: by the class of the action, else by its name. */
 export type RunResult<
   ActionClass,
   Name extends string,
@@ -278,7 +278,7 @@ export type RunResult<
   ResponseOf<ActionClass>
 >;
 
-/** What follows the name in `specHelper.runAction`: params or a connection. */
+/** The arguments after the name in `specHelper.runAction`: params or a connection. */
 export type HelperArguments<ActionClass, Name extends string, Client> = IfKnown<
   ActionRegistry,
   [ActionClass] extends [Action]

@@ -1,4 +1,4 @@
-/** Which action a request names, and whether it may run now. */
+/** Finds the action that a request names, and decides whether it may run now. */
 import { api, IN_LINE } from "../api";
 import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";

@@ -1,5 +1,5 @@
 /**
- * What an action may respond. With an `output` schema, the response is validated during development, and filtered by the
+ * The responses of actions. With an `output` schema, the response is validated during development, and filtered by the
  * properties of the schema.
  */
 import { isDeepStrictEqual } from "node:util";
@@ -39,7 +39,7 @@ export function prepareOutput(action: Action): void {
   if (gap) log(gap, "warning");
 }
 
-/** What is lost because the output schema of an action has no JSON Schema. */
+/** The loss if the output schema of an action has no JSON Schema. */
 export function outputGap(action: Action): string | undefined {
   const schema = outputOf(action);
   return schema && prunerOf(schema) === SEND_ALL
@@ -90,7 +90,7 @@ function compilePruners(schema: StandardSchema): Prune {
   return (value) => pruneOpen(pruneTaken(value));
 }
 
-/** The same schema, whose objects with any other properties leave those to the schemas beside them. */
+/** The schema, whose objects with any other properties leave those to the schemas beside them. */
 function deferring(schema: unknown): unknown {
   if (!isObject(schema)) return schema;
   const result = mapSubschemas(schema, deferring);

@@ -1,4 +1,4 @@
-/** What is reported of an action: its log line, its error, its metric, and the list of invalid params. */
+/** Reports an action: its log line, its error, its metric, and the list of invalid params. */
 import { api } from "../api";
 import type { ErrorFormatter } from "../config/types";
 import { settings } from "../config/settings";
@@ -32,7 +32,7 @@ import type { ActionProcessor } from "./actionProcessor";
 import { hasClientLeft } from "./cancellation";
 import { ActionsStatus, errorForStatus, usualStatus } from "./status";
 
-/** What `config.errors.serializers.actionProcessor` returns. */
+/** The return value of `config.errors.serializers.actionProcessor`. */
 export type ErrorLogLine = ReturnType<ErrorFormatter>;
 
 const TOO_MANY_REQUESTS = 429;

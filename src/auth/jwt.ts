@@ -34,7 +34,7 @@ export interface JwtKeys {
    * failure not for 5 s.
    */
   jwksUrl?: string | URL;
-  /** The same keys, without a request. */
+  /** The keys of `jwksUrl` themselves, without a request. */
   jwks?: JwtKeySet;
   /** PEM, a JSON Web Key or a key of `node:crypto`. */
   publicKey?: string | JsonWebKey | KeyObject;

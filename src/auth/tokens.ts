@@ -42,7 +42,7 @@ export async function issueToken(
   return token;
 }
 
-/** What a token stands for; undefined for one that is unknown, has ended or was revoked. */
+/** The claims of a token; undefined for one that is unknown, has ended or was revoked. */
 export async function findToken<Claims extends object>(
   token: unknown,
 ): Promise<Claims | undefined> {

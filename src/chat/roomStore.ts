@@ -51,7 +51,7 @@ export function createRoom(room: string): Promise<number> {
 }
 
 /**
- * The same for rooms on request, as opposed to starting rooms.
+ * As `createRoom`, for rooms on request, as opposed to starting rooms.
  * @throws HttpError when `general.maxChatRooms` exist
  */
 export async function createAnotherRoom(room: string): Promise<number> {

@@ -44,7 +44,7 @@ export abstract class CLI {
   start = false;
 
   /**
-   * What the command does.
+   * A sentence about the command.
    * @param data `params` by option name; arguments without an option are in `params._arguments`
    * @returns false to keep the process running; anything else ends it
    */

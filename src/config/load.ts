@@ -384,7 +384,7 @@ class ReplacedSettings {
     }
   }
 
-  /** The same for the block of the environment. */
+  /** Call it with the configuration before and after the block of the environment. */
   afterEnvironment(before: Config, after: Config, file: string): void {
     for (const { steps, value } of changesIn(before, after)) {
       const key = JSON.stringify(steps);

@@ -36,7 +36,7 @@ export interface ConnectionData {
   canChat: boolean;
 }
 
-/** What `destroy` returns when nothing has to be waited for. */
+/** The promise of a `destroy` that need not wait. */
 export const DESTROYED = Promise.resolve();
 
 interface Ending {

@@ -18,7 +18,7 @@ export interface ConnectionMiddleware extends NamedMiddleware {
 export interface ConnectionsApi extends MiddlewareRegistry<ConnectionMiddleware> {
   /** Connections by id. May be modified and replaced. */
   connections: { [id: string]: Connection };
-  /** The same for the framework itself, without the cost of the object per connection. */
+  /** The connections for the framework itself, without the cost of the object per connection. */
   readonly table: ConnectionTable;
   /**
    * Call a method of a connection, which may be on any node.

@@ -292,7 +292,7 @@ async function say(
   await rooms().broadcast(connection, room, message || undefined);
 }
 
-/** What a client has said since the start of the current second, in bytes. */
+/** The bytes that each client has said since the start of its current second. */
 const spoken = new WeakMap<Connection, { start: number; bytes: number }>();
 
 /**

@@ -17,7 +17,7 @@ export type ContextLogger = {
   ) => void;
 };
 
-/** What a context is made of. */
+/** The parts of a context. */
 export interface Work {
   /** Default: a new UUID. */
   id?: string;
@@ -38,7 +38,7 @@ const LEVELS: readonly ActionheroLogLevel[] = [
 
 /** The context of one piece of work. */
 export class WorkContext {
-  /** The same for everything that one request causes; log lines have it as `requestId`. */
+  /** Shared by everything that one request causes; log lines have it as `requestId`. */
   readonly id: string;
   /** The client's connection; undefined in a job. */
   connection: Connection | undefined;

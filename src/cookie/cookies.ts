@@ -164,7 +164,7 @@ function decode(text: string): string {
 
 /** RFC 9110 section 5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/;
-/** What may not be in a value as it is (RFC 6265bis section 4.1.1); "%" so that decoding gives the same text. */
+/** Characters that a value may not contain as they are (RFC 6265bis section 4.1.1); "%" so that decoding gives the same text. */
 const NOT_IN_VALUES = /[^!#$&'()*+\-./\d:<=>?@A-Z[\]^_`a-z{|}~]/gu;
 const NOT_IN_ATTRIBUTES = /[^\x20-\x3a\x3c-\x7e]/;
 

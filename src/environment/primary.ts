@@ -24,7 +24,7 @@ export interface WorkerMessage {
 }
 
 /**
- * What the primary of a cluster tells a worker:
+ * The messages of the primary of a cluster to a worker:
  * - `join`: other workers serve its ports while it boots
  * - `leave`: stop, while other workers go on to serve its ports
  * - `stop`: drain and stop, because the whole cluster does

@@ -1,4 +1,4 @@
-/** What this process runs on: the folders of the project and of this package, and Node.js. */
+/** The surroundings of this process: the folders of the project and of this package, and Node.js. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as nodeModule from "node:module";
@@ -53,7 +53,7 @@ export function requireNode(version = process.versions.node): void {
 
 // --- The compiled code of a project and its packages is kept for the next start, where Node.js can do that.
 
-/** What `node:module` has since Node.js 22.1. */
+/** Members of `node:module` since Node.js 22.1. */
 interface CompileCache {
   enableCompileCache?: (folder: string) => unknown;
 }

@@ -1,4 +1,4 @@
-/** What clients see of errors: the message, by `config.errors.exposeMessages`, and never the fields. */
+/** The part of errors that clients see: the message, by `config.errors.exposeMessages`, and never the fields. */
 import { randomBytes } from "node:crypto";
 import {
   errorMessage,

@@ -101,7 +101,7 @@ function replaceError(this: unknown, key: string, value: unknown): unknown {
 /** Deeper values may be circular, and are left to the encoder. */
 const MAX_DEPTH = 100;
 
-/** What a value may contain. */
+/** The kinds of values that a value may contain. */
 enum Content {
   /** Neither an Error nor a value that could produce one. */
   Plain,

@@ -284,7 +284,7 @@ interface Entry extends CheckOptions {
   isFailing: boolean;
 }
 
-/** What clients get to read of all checks. */
+/** The results of all checks, as clients see them. */
 interface ChecksReport {
   isReady: boolean;
   results: Record<string, CheckResult>;

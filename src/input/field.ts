@@ -28,10 +28,10 @@ export interface InputErrors {
 /** Names that every action accepts, regardless of its inputs. */
 export type SafeParams = readonly string[];
 
-/** Which params of a call are strings that may represent numbers, lists and so on. */
+/** The params of a call that are strings that may represent numbers, lists and so on. */
 export interface TextParams {
   has(name: string): boolean;
-  /** What a form sent under a name, if that is more than one text. */
+  /** The values that a form sent under a name, if there are several. */
   ofForm?(name: string): FormValues | undefined;
 }
 

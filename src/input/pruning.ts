@@ -477,7 +477,7 @@ function patternOf(text: string): RegExp {
   }
 }
 
-/** Which values the constant properties of a schema have. */
+/** The values of the constant properties of a schema. */
 type Constants = Map<string, unknown[]>;
 
 /**

@@ -34,7 +34,7 @@ export interface SchemaPlan {
   readonly json: JsonSchema | undefined;
   /** Its properties; undefined if it accepts others, or does not list them. */
   readonly names: ReadonlySet<string> | undefined;
-  /** The same as a table of inputs, for documentation and the names of params. */
+  /** The schema as a table of inputs, for documentation and the names of params. */
   readonly table: Inputs;
   /** The JSON types that each property accepts; an empty set: any. */
   readonly types: ReadonlyMap<string, ReadonlySet<string>>;
@@ -93,7 +93,7 @@ export function prepareInputs(
   });
 }
 
-/** Which inputs are of types that JSON does not have, as the end of a sentence. */
+/** The inputs of types that JSON does not have, as the end of a sentence. */
 export function sendingGapOf(schema: StandardSchema): string | undefined {
   const places = unsendableOf(schema);
   return places.length > 0

@@ -27,7 +27,7 @@ export function escapeControls(text: string): string {
   return CONTROL.test(text) ? text.replace(CONTROLS, escapeOne) : text;
 }
 
-/** The same for the fields of a log line, which are also truncated; a `stack` keeps its lines. */
+/** The fields of a log line, escaped and truncated; a `stack` keeps its lines. */
 export function escapeFields(fields: object): object {
   const source = fields as Record<string, unknown>;
   let escaped: Record<string, unknown> | undefined;
@@ -42,7 +42,7 @@ export function escapeFields(fields: object): object {
 }
 
 /**
- * The same in place, for a line that belongs to the caller.
+ * Escape and truncate the fields in place, for a line that belongs to the caller.
  * @returns whether nothing is left to escape: no field is an object
  */
 export function escapeOwnFields(fields: { [name: string]: unknown }): boolean {

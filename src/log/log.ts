@@ -49,7 +49,7 @@ export function log(
   writeToAll({ message, severity, isEscaped: false }, data);
 }
 
-/** The same for a line of the framework's own in which nothing has to be escaped or cut. */
+/** Log a line of the framework's own, in which nothing has to be escaped or cut. */
 export function logEscaped(
   message: string,
   severity: ActionheroLogLevel,
@@ -193,7 +193,7 @@ interface DirectLine {
 }
 
 /**
- * The same as `logger.log(level, message, data)`, without winston's two streams, which cost more than the line
+ * Does what `logger.log(level, message, data)` does, without winston's two streams, which cost more than the line
  * itself (bench/http.ts).
  * @returns false if the logger has additions that only winston can handle; then nothing is written
  */

@@ -153,7 +153,7 @@ interface OutputSink {
 /** How long lines are collected before they are written, in ms. */
 const COLLECT_MS = 10;
 /**
- * The same while lines keep coming, in ms: opening, writing and closing a file costs as much as making a dozen lines.
+ * How long lines are collected while lines keep coming, in ms: opening, writing and closing a file costs as much as making a dozen lines.
  */
 const BUSY_COLLECT_MS = 50;
 

@@ -232,7 +232,7 @@ class Cell {
     this.sum += seconds;
   }
 
-  /** What is rendered. */
+  /** The metrics to render. */
   values(metric: string): object[] {
     const { labels, sum } = this;
     const row = (suffix: string, value: number, le?: number | "+Inf") => ({

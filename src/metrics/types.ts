@@ -49,7 +49,7 @@ export interface Histogram {
   startTimer(labels?: Labels): () => void;
 }
 
-/** What is sent to a scraper. */
+/** The response to a scraper. */
 export interface MetricsPage {
   contentType: string;
   text: string;

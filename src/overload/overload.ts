@@ -14,7 +14,7 @@ declare module "../api" {
   }
 }
 
-/** What clients read unless `config.errors.overloaded` says otherwise. */
+/** The default text of `config.errors.overloaded`. */
 const OVERLOADED_TEXT = "the server is overloaded, try again later";
 
 /** For `Retry-After`, in seconds. */

@@ -19,7 +19,7 @@ interface AtomicOperation<T> {
   script: Script;
   keys: readonly string[];
   args: readonly (string | number)[];
-  /** The same in plain commands. */
+  /** The operation in plain commands. */
   plain: () => Promise<T>;
 }
 

@@ -49,7 +49,7 @@ const KEEP_ALIVE_MS = 15_000;
 
 /** How long ioredis waits at most, by default, before it asks again whether redis has loaded its data, in ms. */
 const LOADING_WAIT_MS = 10_000;
-/** The same for our connections: the time that redis estimates is usually too long. */
+/** How long our connections wait at most, in ms: the time that redis estimates is usually too long. */
 const LOADING_RETRY_MS = 500;
 /** How long one operation on redis may take, in ms. */
 export function operationTimeout(): number {

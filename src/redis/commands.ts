@@ -1,5 +1,5 @@
 /**
- * What every command of a client gets: its error has the code that `isRedisAway` checks if redis is unavailable, and it shares
+ * Wraps every command of a client: its error has the code that `isRedisAway` checks if redis is unavailable, and it shares
  * one timer with the others.
  */
 import type { Command, Redis } from "ioredis";
@@ -99,7 +99,7 @@ export function commandTimedOut(): Error {
   return markIfAway(new Error(TIMED_OUT));
 }
 
-/** The same error, as its text is what callers and ioredis itself may compare. */
+/** Mark an error that means an outage; it stays the same object, because callers and ioredis compare its text. */
 export function markIfAway<E extends Error>(error: E): E {
   const { name, message, code } = error as E & { code?: unknown };
   const isAway =

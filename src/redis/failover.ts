@@ -26,7 +26,7 @@ const RECONNECT_AND_RESEND = 2;
 /** The interval of new connections while refused commands no longer wait for one, in ms. */
 const PROBE_INTERVAL_MS = 1_000;
 
-/** What a client detects about its server, and what is known of the outage. */
+/** The facts that a client detects about its server and its outage. */
 export interface FailoverEvents {
   /** Also the next connection leads to a server that refuses writes. */
   refused(error: Error): void;

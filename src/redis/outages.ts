@@ -15,7 +15,7 @@ const NO_ONE_ADDRESS = "several addresses";
 /** A connection that is lost for longer is an outage, whether or not its next attempts fail, in ms. */
 const REOPEN_MS = 500;
 
-/** What is logged of a connection at `debug`, by its event. */
+/** The log text of each event of a connection, at `debug`. */
 const EVENTS = [
   ["connect", "connected"],
   ["close", "closed"],
@@ -252,7 +252,7 @@ export async function unlessFull(
 
 /** The timeout of one operation, in ms. */
 const STEP_MS = 1_000;
-/** The same once redis has failed to respond, so that a stop does not wait for it repeatedly. */
+/** The timeout of one operation once redis has failed to respond, in ms: a stop does not wait for it repeatedly. */
 const SILENT_STEP_MS = 100;
 
 /**

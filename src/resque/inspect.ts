@@ -1,5 +1,5 @@
 /**
- * What tools read of the queue: workers and their jobs, and delayed jobs.
+ * Reads the queue for tools: workers and their jobs, and delayed jobs.
  * Unreadable entries are shown as they are, and do not hide others.
  */
 import { ActionheroError } from "../errors";

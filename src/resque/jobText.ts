@@ -10,7 +10,7 @@ export function encode(queue: string, func: string, args: any[]): string {
   return JSON.stringify({ class: func, queue, args });
 }
 
-/** What a job continues: the id and the span of the work that enqueued it. */
+/** The context that a job continues: the id and the span of the work that enqueued it. */
 export interface JobContext {
   request?: string;
   trace?: string;

@@ -119,7 +119,7 @@ export class Queue extends EventEmitter {
     return added || undefined;
   }
 
-  /** What is known about a tracked job, for a day after its last change. */
+  /** The facts about a tracked job, which are kept for a day after its last change. */
   job(id: string): Promise<JobInfo | undefined> {
     return this.store.jobInfo(id);
   }

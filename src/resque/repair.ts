@@ -1,4 +1,4 @@
-/** What tools change in the queue: they retry or remove failed jobs, and clean up after workers of other programs. */
+/** Changes the queue for tools: retries or removes failed jobs, and cleans up after workers of other programs. */
 import * as os from "node:os";
 import { ActionheroError } from "../errors";
 import {
@@ -53,7 +53,7 @@ export async function retryFailed(
   return true;
 }
 
-/** What a failed job carries: beside its arguments, or in the metadata of a further attempt. */
+/** The context of a failed job: beside its arguments, or in the metadata of a further attempt. */
 function contextOf(
   payload: object,
   metadata: JobContext,

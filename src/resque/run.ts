@@ -316,7 +316,7 @@ function settingsEffects(
 
 // --- Tracks runs that continue after their `timeout`, and runs that start in parallel to them.
 
-/** Such a run is recorded while its worker is registered, for at most a day. */
+/** How long a run beyond its `timeout` is recorded, while its worker is registered, in s. */
 const KNOWN_SECONDS = 86_400;
 
 /** Whether an earlier run may still be running: this is a further attempt, or a run of a recurring task. */

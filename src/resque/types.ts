@@ -69,14 +69,14 @@ export interface Jobs {
   [className: string]: Job | Job["perform"];
 }
 
-/** What is known about a job by its id, for a day after its last change. */
+/** The facts about a job with an id, which are kept for a day after its last change. */
 export interface JobInfo {
   id: string;
   state: "queued" | "delayed" | "running" | "retrying" | "done" | "failed";
   class: string;
   queue: string;
   attempt: number;
-  /** What the job last gave to `worker.progress`. */
+  /** The last value that the job passed to `worker.progress`. */
   progress?: any;
   result?: any;
   error?: string;

@@ -374,7 +374,7 @@ function routesOf(action: Action): DeclaredRoute[] {
   });
 }
 
-/** The same for paths that match the same requests: the names of variables do not matter. */
+/** A key that is equal for paths that match the same requests: the names of variables do not matter. */
 function keyOf(method: string, { path: pattern, literal }: RouteType): string {
   const parts = literal ? pattern : pattern.replace(/:\w+/g, ":");
   return `${method} ${parts.toLowerCase().replace(/\/$/, "")}`;

@@ -19,7 +19,7 @@ export interface RouteMatch {
 }
 
 /**
- * What a list of path parts was matched to, for one that is kept and never changed: the web server keeps those of recent
+ * The match of a list of path parts, for one that is kept and never changed: the web server keeps those of recent
  * paths. The other methods of a path have other routers.
  */
 export const MATCHED = Symbol("matched");
@@ -53,7 +53,7 @@ interface Node {
 
 interface Variable {
   segment: RouteSegment;
-  /** What the routes call it. */
+  /** The name of the variable in the routes. */
   names: Set<string>;
   node: Node;
 }

@@ -63,7 +63,7 @@ export function describeJsonLimit(error: JsonLimitError): string {
     : limitText(error);
 }
 
-/** The same for HTTP, where the text names the setting in every case. */
+/** The error for an HTTP client that exceeded a limit; it always names the setting. */
 export function limitText({ exceeded, limit }: JsonLimitError): string {
   return `the request has too many ${UNITS[exceeded]}: web.${SETTINGS[exceeded]} is ${limit}`;
 }

@@ -234,7 +234,7 @@ function isRefused(file: string): Promise<boolean> {
 // --- Keys and certificates that settings name by their files.
 
 /**
- * The same settings with the contents of the named files.
+ * The settings with the contents of the files that they name.
  * @throws Error when one cannot be read
  */
 export function readCertificateFiles<Settings extends CertificateSettings>(

@@ -121,7 +121,7 @@ export abstract class Outbox<Chunk extends string | Buffer> {
     }
   }
 
-  /** What is queued, for the caller to send. */
+  /** Take the queued output, which the caller sends. */
   protected take(): Chunk | undefined {
     const { chunks, queuedBytes } = this;
     if (chunks.length === 0) return undefined;

@@ -8,7 +8,7 @@ import mime = require("mime");
 /** A file that may be served. */
 export interface LocatedFile {
   path: string;
-  /** The same after following symbolic links: what was checked, and so what is to be opened. */
+  /** The path after following symbolic links, which was checked, and so is to be opened. */
   realPath: string;
   stats: Stats;
   /** The name is that of a folder, and this is its index. */

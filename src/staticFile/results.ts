@@ -168,7 +168,7 @@ export const REVALIDATE_MS = 1000;
 
 /** A file as it was when last read. */
 export interface HeldFile extends FileContent {
-  /** What clients see in logs: the path before following links. */
+  /** The path for logs: before following links. */
   file: string;
   /** The name is that of a folder, and this is its index. */
   isIndex: boolean;

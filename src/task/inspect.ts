@@ -141,7 +141,7 @@ export function workers(): Promise<{ [workerName: string]: string | null }> {
   return requireQueue().workers();
 }
 
-/** What a worker is doing, as JSON; null when it waits. */
+/** The current job of a worker, as JSON; null when it waits. */
 export function workingOn(
   workerName: string,
   queues: string,
@@ -149,7 +149,7 @@ export function workingOn(
   return requireQueue().workingOn(workerName, queues);
 }
 
-/** What all workers are doing; `"started"` for those that wait. */
+/** The current jobs of all workers; `"started"` for those that wait. */
 export function allWorkingOn(): Promise<{
   [workerName: string]: WorkerActivity;
 }> {

@@ -47,7 +47,7 @@ declare module "../api" {
   }
 }
 
-/** What `config.tasks.resque_overrides` may hold. */
+/** The values of `config.tasks.resque_overrides`. */
 interface Overrides {
   queue?: (new (options: QueueOptions, jobs: Jobs) => Queue) | null;
   multiWorker?:

@@ -33,7 +33,7 @@ import type {
 
 export type { SpecHelperConnection } from "./testServer";
 
-/** What comes with the response of an action, unless `api.specHelper.returnMetadata` is false. */
+/** The fields beside the response of an action, unless `api.specHelper.returnMetadata` is false. */
 export interface ActionMetadata {
   messageId?: string;
   error?: any;

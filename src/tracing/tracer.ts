@@ -137,7 +137,7 @@ export class Tracer {
     });
   }
 
-  /** The same for the message that is worked on, whose error is described below it. */
+  /** Record the error on the span of the current message; a span below it describes the error. */
   failEntry(error: unknown): void {
     const span = this.entry()?.span;
     if (!isClientError(error)) return this.failAs(errorTypeOf(error), span);
@@ -214,7 +214,7 @@ class OpenSpan {
   }
 }
 
-/** What kind of error it is: its code, else the name of its class. */
+/** The type of an error: its code, else the name of its class. */
 function errorTypeOf(error: unknown): string {
   if (typeof error !== "object" || error === null) return "_OTHER";
   const { code, constructor } = error as { code?: unknown };

@@ -54,7 +54,7 @@ function whenItRuns({ frequency, cron, timeZone }: Task): string {
   return frequency! > 0 ? `every ${frequency} ms` : "when enqueued";
 }
 
-/** What the task declares; functions have no JSON. */
+/** The declarations of the task; functions have no JSON. */
 function describeTask(task: Task): Record<string, unknown> {
   const { name, description, queue, frequency, cron, timeZone } = task;
   const { inputs, middleware, retry, timeout, afterTimeout, unique } = task;

@@ -921,7 +921,7 @@ function isPaused({ paused, nodeOfQueue }: MemoryData, queue: string): boolean {
   return [...paused].some((name) => queue === nodeQueue(name, node));
 }
 
-/** What `*` stands for. */
+/** The queues that `*` stands for. */
 function rest(
   data: MemoryData,
   { queues, node, after = "" }: ExchangeCall,

@@ -335,7 +335,7 @@ export class RedisStore implements QueueStore {
     return (await this.intime("RESTORE", args)) === 1;
   }
 
-  /** What all calls with one order of queues have in common for a second. */
+  /** The argument that all calls with one order of queues share for a second. */
   private headOf({ queues, node = "" }: ExchangeCall): string {
     const second = Math.floor(this.operations.estimate() / 1000);
     const known = this.heads.get(queues);
@@ -842,7 +842,7 @@ function* batchesOf(texts: readonly string[]): Generator<string[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** What cannot be read because its key has a wrong type counts as lost. */
+/** Data of a key of a wrong type cannot be read, and counts as lost. */
 async function orNone<T>(reply: Promise<T>, none: T): Promise<T> {
   try {
     return await reply;

@@ -50,7 +50,7 @@ export function crashedEntry(
   );
 }
 
-/** What is known about a tracked job, from the fields that are kept. */
+/** The facts about a tracked job, from the fields that are kept. */
 export function jobInfoOf(
   id: string,
   fields: Readonly<Record<string, string>>,

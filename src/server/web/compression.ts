@@ -54,7 +54,7 @@ export function chooseEncoding(
 }
 
 /**
- * The same for encodings with existing copies, the smallest first, which is preferred among equals.
+ * The encoding that a client prefers among existing copies, the smallest first, which is preferred among equals.
  * @returns undefined if the client accepts none of them
  */
 export function chooseStored<Stored extends Encoding>(

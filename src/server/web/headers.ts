@@ -392,7 +392,7 @@ function securityPairs(
   );
 }
 
-/** The same for a request; empty while disabled. */
+/** The security headers for the client of a request; empty while disabled. */
 export function securityPairsFor(req: IncomingMessage): [string, string][] {
   const current = currentSecurityHeaders();
   return current ? securityPairs(current, schemeOf(req) === "https") : [];

@@ -36,7 +36,7 @@ function shapeOf(path: string): string {
 /** A part of a document, and the document for its references. */
 type Part = [part: Json, root: Json];
 
-/** What a value is compared for: its direction, and where changes are collected. */
+/** How a value is compared: its direction, and where changes are collected. */
 interface Comparison {
   direction: "takes" | "responds with";
   changes: string[];

@@ -221,7 +221,7 @@ let qsModule: typeof qs | undefined;
 /** The caller limits the number of params, so that none is silently dropped here. */
 const QS_PARAMETER_LIMIT = 100_000;
 
-/** What parsing follows; the caller limits the levels, too. */
+/** The options of the parser; the caller limits the levels, too. */
 export type QueryConfig = Pick<
   BracketLimits,
   "queryParseOptions" | "maxBodyDepth"

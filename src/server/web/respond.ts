@@ -124,7 +124,7 @@ export function requesterInformation(
   return information;
 }
 
-/** The same without the session id, for responses that other sites may read. */
+/** The information without ids of the client, for responses that other sites may read. */
 export function withoutIdentity(
   information: RequesterInformation,
 ): Partial<RequesterInformation> {
@@ -324,7 +324,7 @@ function addLegacyEnvelope(
 
 // --- JSONP: wraps JSON in the call requested by `?callback=` (`config.web.jsonp`).
 
-/** What a function is called by, at most: `app.callbacks[1]`. */
+/** The most general name of a callback: `app.callbacks[1]`. */
 const STRICT = /^[\w$.[\]]{1,128}$/;
 
 type Settings = Pick<WebSettings, "jsonp">;

@@ -49,7 +49,7 @@ function isLast({ server, res, hasSuccessor }: WebRequest): boolean {
 }
 
 /**
- * The same with an encoding chosen earlier: the ETag of a file depends on it.
+ * As `writeBody`, with an encoding chosen earlier: the ETag of a file depends on it.
  * @throws TypeError when one of the headers is not valid
  */
 export function writeEncoded(

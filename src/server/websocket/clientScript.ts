@@ -1,4 +1,4 @@
-/** What clients of Primus use: the library for browsers and node, the script for pages, and the server object that projects know. */
+/** The parts that clients of Primus use: the library for browsers and node, the script for pages, and the server object that projects know. */
 import { EventEmitter } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -27,7 +27,7 @@ root.Primus = definePrimus(root.WebSocket, ${json});
 `;
 }
 
-/** The same as a class for node. */
+/** The library as a class for node. */
 export function nodeClientClass(): PrimusClientClass {
   const define = loadModule(LIBRARY).default as (
     socket: typeof WebSocket,

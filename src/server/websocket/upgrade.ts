@@ -138,7 +138,7 @@ const OFFERS = "sec-websocket-extensions";
 
 const library: object = wsModule;
 
-/** What `ws` itself negotiates with; missing in @types/ws. */
+/** The negotiation of `ws` itself; missing in @types/ws. */
 const { extension, PerMessageDeflate } = library as {
   extension: {
     parse: (header: string) => { [name: string]: object[] | undefined };

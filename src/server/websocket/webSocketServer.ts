@@ -61,7 +61,7 @@ const STOPPING: CloseReason = {
 };
 
 export class WebSocketServer extends Server {
-  /** What v29's projects know as the Primus server. */
+  /** The object that v29's projects know as the Primus server. */
   declare server: PrimusSurface | undefined;
 
   private readonly clients = new Clients(this);

@@ -111,7 +111,7 @@ const begins = (mark: string) => `string.byte(code) == ${mark.charCodeAt(0)}`;
 // Returns nil when the process is not registered, or the call is older than the last one; LOST; else the current job of each
 // worker, then, if there are any, the problems of the data and the number of the worker whose job runs alone or 0.
 //
-// What all calls of a process have in common is one argument, as each one costs the process that sends it a third of a
+// The values that all calls of a process share are one argument, as each one costs the process that sends it a third of a
 // microsecond.
 //
 // At every moment a job is in a queue or in a record, and it is counted when its record is removed. Wake-ups are not
