@@ -44,7 +44,7 @@ export const DEFAULT = {
       carryContext: false,
       // tasks of the framework to load: "cleanLogFiles"
       builtin: [] as string[],
-      // requeue the jobs of such workers of other programs
+      // requeue the running jobs of dead node-resque workers of other programs
       retryStuckJobs: false,
 
       // the levels of the log lines

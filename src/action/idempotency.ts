@@ -330,12 +330,12 @@ function digest(text: string): string {
 /** How often a process renews the claims of its calls, and repeats what redis did not get, in ms. */
 const RENEW_MS = 3_000;
 
-/** A claim that was not renewed for as long is taken over, in ms: its process is taken for dead. */
+/** After this time without a renewal, in ms, another process takes a claim over: its own one is taken for dead. */
 const SILENCE_MS = 15_000;
 
 /**
- * The longest time between two looks at a claim that counts as silence, in ms. An outage of redis keeps everybody from
- * looking and from renewing: it must not look like the death of a process.
+ * The longest time between two checks of a claim that counts as silence, in ms. An outage of redis prevents all checks and
+ * renewals, and must not look like the death of a process.
  */
 const MAX_GAP_MS = 2_000;
 
@@ -348,8 +348,8 @@ const KEY_PREFIX = "actionhero:idempotency:";
 const LONG_BYTES = 16_384;
 
 // KEYS: hash with `owner`, `digest`, `response` when the call has ended, and while it runs `lookedAt` and `silence`: how long
-// others have looked at it without a renewal between, in ms. ARGV: owner, digest. Returns {digest, response or '', its bytes}
-// of the record that is there, without a long response; else 1: the caller has claimed the key. One step, because two copies
+// others have checked it without a renewal between, in ms. ARGV: owner, digest. Returns {digest, response or '', its bytes}
+// of the record that is there, without a long response; else 1: the caller has claimed the key. A script, because two copies
 // of a call must not both find nothing.
 const CLAIM = defineOperation(`
 local function claim()
@@ -399,7 +399,7 @@ export interface KnownCall {
 /** @returns undefined when it has expired meanwhile */
 export type LongResponse = () => Promise<string | undefined>;
 
-/** What redis is to know of a call. */
+/** The record of a call that redis stores. */
 interface CallState {
   how: "renew" | "keep" | "drop";
   /** How long the record lives from now on. */

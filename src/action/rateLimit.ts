@@ -332,7 +332,7 @@ const SLICES = 60;
 
 // KEYS: hash of the calls in each slice of time. ARGV: span in ms, limit.
 // Returns {1 if the call is allowed, calls in the window, ms until the oldest slice leaves it}.
-// One step, because calls at the same time must not all see the same count. Slices in the future were written under
+// A script, because calls at the same time must not all see the same count. Slices in the future were written under
 // another setting, and are deleted.
 const COUNT = defineOperation(`
 local span, limit = tonumber(${A}), tonumber(${B})

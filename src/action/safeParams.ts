@@ -62,7 +62,7 @@ const SETTINGS = { limit: "defaultLimit", offset: "defaultOffset" } as const;
 
 type PagingParam = keyof typeof SETTINGS;
 
-/** Those of the two that the configuration gives a default. */
+/** The paging params with a configured default. */
 export function pagingParams(): PagingParam[] {
   return (Object.keys(SETTINGS) as PagingParam[]).filter(
     (param) => defaultOf(param) !== undefined,

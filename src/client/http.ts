@@ -38,7 +38,7 @@ interface Request {
 
 /** Keeps cookies where the environment does not. */
 export interface CookieStore {
-  /** Those for a URL. */
+  /** The header `Cookie` for a URL. */
   header(url: string): string | undefined;
   /** Stores the cookies that a response from the URL sets. */
   keep(response: Response, url: string): void;

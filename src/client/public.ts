@@ -1,4 +1,4 @@
-/** What both entries of `actionhero/client` export beside their clients. */
+/** The exports of both entries of `actionhero/client`, beside their clients. */
 export { ActionError, ClientError } from "./call";
 export type { ClientErrorCode, ParamProblem } from "./call";
 export type { StreamedFile } from "./multipart";

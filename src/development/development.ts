@@ -94,7 +94,7 @@ class SourceWatcher {
     this.watchers.clear();
   }
 
-  /** All files as of the last look. */
+  /** All files as of the last scan. */
   get files(): ReadonlySet<string> {
     return new Set(this.stamps.keys());
   }
@@ -124,20 +124,20 @@ class SourceWatcher {
 
   private watchFolder(folder: string): void {
     try {
-      const watcher = fs.watch(folder, () => this.lookSoon());
-      watcher.on("error", () => this.lookSoon()); // the folder was removed
+      const watcher = fs.watch(folder, () => this.scanSoon());
+      watcher.on("error", () => this.scanSoon()); // the folder was removed
       this.watchers.set(folder, watcher);
     } catch {
       // the folder went between being listed and being watched
     }
   }
 
-  private lookSoon(): void {
+  private scanSoon(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.look(), QUIET_MS);
+    this.timer = setTimeout(() => this.scan(), QUIET_MS);
   }
 
-  private look(): void {
+  private scan(): void {
     this.watchFolders();
     const different = this.differences();
     if (different.length > 0) this.changed(different);

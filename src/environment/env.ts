@@ -1,4 +1,4 @@
-/** What the command line and the environment say about this process. */
+/** The facts about this process: from the command line and the environment. */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { getExternalIPAddress } from "../utils/addresses";

@@ -31,7 +31,7 @@ export interface FileInput<Options extends FileOptions> {
   required: Options extends { required: true } ? true : false;
 }
 
-/** Any of them. */
+/** An input made by `file()`. */
 export interface AnyFileInput {
   file: FileRule;
   required: boolean;

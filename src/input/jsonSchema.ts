@@ -62,7 +62,7 @@ export function relocated(schema: unknown, pointer: string): unknown {
   return moved;
 }
 
-/** The same schema without each `default` that has another value in `later`, the same schema described at another time. */
+/** The schema without defaults that change from one description to the next. @param later the second description */
 export function withLastingDefaults(schema: unknown, later: unknown): unknown {
   if (!isObject(schema) || !isObject(later)) return schema;
   const others: unknown[] = [];

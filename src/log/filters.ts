@@ -87,7 +87,7 @@ function filter(
   return paths.length > 0 ? (redact(copy, paths) as Hash) : copy;
 }
 
-/** Those of `config.general.filteredParams`, and the token of a stored session. */
+/** The paths of `config.general.filteredParams`, and that of the token of a stored session. */
 function paramPaths(): PathList {
   const paths = settings().general.filteredParams as PathList;
   const { enabled, param } = settings().session;

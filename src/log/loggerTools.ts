@@ -384,7 +384,7 @@ function timestamp(): string {
 
 // --- Styles that `log` takes in place of a level, as version 3 had them; they are seen at a terminal only.
 
-/** What switches each on and off again. */
+/** The codes that switch each style on and off. */
 const CODES = {
   bold: [1, 22],
   italic: [3, 23],

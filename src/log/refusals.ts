@@ -16,7 +16,7 @@ export interface RefusedClient {
   to: string | undefined;
 }
 
-/** What is refused, in the plural, and the level of its lines. */
+/** The name of what is refused, in the plural, and the level of its lines. */
 export interface RefusalKind {
   what: "actions" | "bodies" | "connections" | "lines" | "requests";
   level: ActionheroLogLevel;

@@ -199,7 +199,7 @@ function time(command: Command, observe: Observe): void {
 
 // --- Metrics that are read at each scrape: connections, rooms, queues.
 
-/** How many queues are looked at, by their names. */
+/** The maximum of queues that are measured, by their names. */
 const MAX_QUEUES = 200;
 
 export function collectState(registry: Registry): void {

@@ -1,4 +1,4 @@
-/** What workers and schedulers take from their machine, and how they bear outages of redis and jumps of the clock. */
+/** The clock, timers and connections of workers and schedulers, and how they continue after outages of redis and jumps of the clock. */
 import * as os from "node:os";
 import { thisMachine, type Machine, type Timer } from "../utils/promises";
 

@@ -98,7 +98,7 @@ const HEARTBEAT_AFTER_MS = 1_000;
 const CLOSE_MS = 900;
 /** How long a job may wait for the store when its worker should end, in ms. */
 const LAST_MS = 500;
-/** The same two, during an outage of the store. */
+/** Both times during an outage of the store. */
 const SILENT_MS = 100;
 /** How long a suspected crash job waits to run alone, in ms. */
 const EXCLUSIVE_WAIT_MS = 60_000;

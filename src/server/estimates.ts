@@ -102,7 +102,7 @@ EXTRA_BYTES[COMMA] = JSON_ITEM_BYTES;
 EXTRA_BYTES[COLON] = JSON_MEMBER_BYTES;
 EXTRA_BYTES[OPEN_OBJECT] = EXTRA_BYTES[OPEN_LIST] = JSON_CONTAINER_BYTES;
 
-/** The same if every name is an index. */
+/** How many bytes it takes if every name is an index. */
 const MOST_BYTES = Uint16Array.from(EXTRA_BYTES);
 MOST_BYTES[COLON] = JSON_INDEX_BYTES;
 

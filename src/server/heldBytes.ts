@@ -1,6 +1,6 @@
 /**
- * A common limit of client data in memory (bodies, messages, lines and their params), and the ranking of clients that gives
- * way beyond it.
+ * A common limit of client data in memory (bodies, messages, lines and their params), and the order in
+ * which clients give way beyond it.
  */
 import { settings } from "../config/settings";
 import { log } from "../log/log";
@@ -53,7 +53,7 @@ interface Mark {
   hasMoved: boolean;
 }
 
-/** Those for which something is kept at the moment. */
+/** Clients whose data is held, the one without progress for the longest time first. */
 export class SlowClients {
   /** The one without progress for the longest time comes first. */
   private readonly marks = new Map<SlowClient, Mark>();

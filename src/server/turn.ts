@@ -15,7 +15,7 @@ const ALL_BYTES = 256 * 1024;
  */
 const ROUND_BYTES = 8 * ALL_BYTES;
 
-/** What a request counts in addition to its length, for the work. */
+/** Added to the length of each request, for its work. */
 const WORK_BYTES = 1024;
 
 interface Client {

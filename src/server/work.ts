@@ -62,7 +62,7 @@ function inSpan<T>(connection: Connection, work: () => T): T {
 
 // --- The id of an HTTP request: the one that a trusted proxy has given it, else a new one.
 
-/** What ids in use are made of: UUIDs, ULIDs, base64, ids of load balancers; nothing that needs escaping anywhere. */
+/** The characters of ids in use: UUIDs, ULIDs, base64, ids of load balancers; none that needs escaping anywhere. */
 const REQUEST_ID = /^[\w.:=+/@-]{1,128}$/;
 
 /** `X-Request-Id` names one request, and comes before the trace of `traceparent`, which may be that of several. */

@@ -385,7 +385,7 @@ const MOVED_MS = 30_000;
 
 // KEYS: hash. ARGV: ttl, longest lifetime. Returns the fields and values, 0 when there is no such session, or -1 when it was
 // moved.
-// One step, because a session that ends between reading and renewal would live on as an empty one.
+// A script, because a session that ends between reading and renewal would live on as an empty one.
 const OPEN = defineTimed(`
 local created = redis.call('HGET', KEYS[1], '${CREATED}')
 if not created then return -redis.call('EXISTS', KEYS[1]) end
@@ -418,7 +418,7 @@ redis.call('PEXPIRE', KEYS[1], math.min(tonumber(${B}), left))
 return 1`);
 
 // KEYS: hash, new hash. ARGV: lifetime in ms. Returns 1, or 0 when there is no such session.
-// One step, because a value that is written between reading and removal would be lost.
+// A script, because a value that is written between reading and removal would be lost.
 const MOVE = defineOperation(`
 if redis.call('HEXISTS', KEYS[1], '${CREATED}') == 0 then return 0 end
 redis.call('RENAME', KEYS[1], KEYS[2])

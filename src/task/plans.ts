@@ -60,7 +60,7 @@ export function openPlan(text: string): Plan | undefined {
   }
 }
 
-/** What the task said when it was loaded; its properties may change while the process runs. */
+/** The schedule of each task as it was loaded; its properties may change while the process runs. */
 const plansWhenLoaded = new WeakMap<Task, string>();
 
 /** Store the schedule of a task that was just loaded. */

@@ -117,7 +117,7 @@ export function enqueueAllRecurrentTasks(): Promise<string[]> {
   return enqueuePeriodic(false);
 }
 
-/** What a node does when it starts: as a scheduler all of them, as a worker its own runs of those for all nodes. */
+/** Plan tasks when a node starts: a scheduler all tasks, a worker only its own runs of tasks for all nodes. */
 export async function startRecurrentTasks(): Promise<void> {
   if (isScheduler() || isWorking()) await enqueuePeriodic(!isScheduler());
 }

@@ -1,4 +1,4 @@
-/** What is reported of jobs: spans, where they are enqueued and where they run, and log lines. */
+/** Reports jobs: spans, where they are enqueued and where they run, and log lines. */
 import type { MultiWorker } from "../resque/multiWorker";
 import type { Around, ErrorPayload, ParsedJob } from "../resque/types";
 import { traced, type Tracer } from "../tracing/tracer";

@@ -71,7 +71,7 @@ export async function withDefaults(
   return values;
 }
 
-/** Those of a schema get their defaults when the job runs. */
+/** The inputs of a table; a schema applies its defaults when the job runs. */
 function fieldsOf({ inputs }: Task): [string, Input][] {
   return isStandardSchema(inputs) ? [] : Object.entries(inputs ?? {});
 }
@@ -126,7 +126,7 @@ async function problemIn(
   return { path: name, code: "missing", thrown };
 }
 
-/** What was thrown first, with all problems in `errors` if there are several. */
+/** The first error; its `errors` lists all problems if there are several. */
 function firstOf(problems: readonly Problem[]): unknown {
   const [{ thrown }] = problems as [Problem];
   const canList =
@@ -211,7 +211,7 @@ async function format(
   return value;
 }
 
-/** What a table declares and a task of `defineTask` does not apply: `address has a schema`. */
+/** Declarations of a table that `defineTask` ignores: `address has a schema`. */
 export function unappliedIn(task: Task): string[] {
   if (!formatting.has(task)) return [];
   return fieldsOf(task).flatMap(([name, { schema, file }]) => {
@@ -222,7 +222,7 @@ export function unappliedIn(task: Task): string[] {
 
 // --- Tasks whose inputs are a schema: a job stores the original inputs, and each run gets the output of the schema.
 
-/** What the queue holds of inputs: a Date becomes a text, a Map loses its entries. @throws TypeError for a BigInt or a circle */
+/** The inputs as the queue stores them: a Date becomes a text, a Map loses its entries. @throws TypeError for a BigInt or a circle */
 export function asQueued<Value>(inputs: Value): Value {
   return inputs === undefined
     ? inputs

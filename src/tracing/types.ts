@@ -1,4 +1,4 @@
-/** What projects make spans with. It imports no OpenTelemetry, which those who compile against these types may lack. */
+/** The types of spans for projects. They import nothing of OpenTelemetry, which projects may not have installed. */
 
 declare module "../api" {
   interface Api {

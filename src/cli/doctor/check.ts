@@ -1,4 +1,4 @@
-/** What a check of `doctor` is, what it finds, and how checks are run. */
+/** The checks of `doctor`: their type, their findings, and how they are run. */
 
 /** `fail` makes the exit code 1; `warn` deserves attention. */
 export type Verdict = "ok" | "warn" | "fail";

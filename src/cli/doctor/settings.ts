@@ -456,7 +456,7 @@ function checkCookies({ session, web }: Settings): Finding[] {
   ];
 }
 
-/** What runs is cut off when the process ends before its servers have stopped. */
+/** If the process ends before its servers have stopped, running work is lost. */
 function checkShutdown({ general }: Settings): Finding[] {
   const neededMs = Number(general?.shutdownTimeout);
   const limitMs = stopTimeout();

@@ -234,7 +234,7 @@ export class SocketClient implements Holder {
     return line !== undefined;
   }
 
-  /** A line that is dropped because the client is slow is not the last one. */
+  /** Register for a drop again after each one: further lines may follow a line that was dropped. */
   private expectLines(): void {
     this.unfinished.expectMore(() => {
       this.decoder.dropLine();

@@ -239,7 +239,7 @@ export class LineDecoder {
     return this.isDropped || this.stored !== this.length;
   }
 
-  /** The same number for every division of the stream. */
+  /** The number does not depend on how the stream is divided. */
   private endless(): LineFault {
     this.giveUp();
     return {

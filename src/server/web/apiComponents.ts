@@ -88,7 +88,7 @@ export class Components {
     return { $ref: COMPONENT + component };
   }
 
-  /** The same schema for a place outside of its document: what it refers to becomes components. */
+  /** The schema, moved out of its document: what it refers to becomes components. */
   place(schema: unknown, source: Source): unknown {
     if (!isObject(schema)) return schema;
     const kept = Object.entries(schema).filter(

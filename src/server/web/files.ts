@@ -206,7 +206,7 @@ async function sendBytes(
     begin,
   }: Delivery & { length: number | undefined; begin: () => void },
 ): Promise<void> {
-  // the client has left while the file was looked at
+  // the client has left while the file was opened
   if (request.res.destroyed) return void file.fileStream?.destroy();
   if (encoding) return sendCompressed(request, file, encoding, begin);
   const reopened = range && file.path ? reopen(file, range) : undefined;

@@ -11,8 +11,8 @@ import {
 } from "../estimates";
 import { ByteShare } from "../heldBytes";
 
-/** The interval at which heads that are incomplete are looked at, in ms. */
-const LOOK_MS = 250;
+/** The interval at which incomplete heads are counted, in ms. */
+const COUNT_MS = 250;
 
 /** Node gives up a head that is longer, in bytes, unless `web.serverOptions` has another `maxHeaderSize`. */
 const NODES_LIMIT_BYTES = 16_384;
@@ -74,7 +74,7 @@ export class Heads {
   }
 
   /** Count what has arrived of the next head. */
-  look(): void {
+  countIncomplete(): void {
     const { _headers: texts } = (this.socket as HeadReader).parser ?? {};
     const lines = (texts?.length ?? 0) / 2;
     if (lines === this.incompleteLines) return;
@@ -117,7 +117,7 @@ export class HeadWatch {
 
   add(heads: Heads): void {
     this.watched.add(heads);
-    this.timer ??= setInterval(() => this.look(), LOOK_MS).unref();
+    this.timer ??= setInterval(() => this.countAll(), COUNT_MS).unref();
   }
 
   delete(heads: Heads): void {
@@ -127,7 +127,7 @@ export class HeadWatch {
     this.timer = undefined;
   }
 
-  private look(): void {
-    for (const heads of [...this.watched]) heads.look();
+  private countAll(): void {
+    for (const heads of [...this.watched]) heads.countIncomplete();
   }
 }

@@ -71,7 +71,7 @@ const MAX_IN_FLIGHT = 64;
 const MAX_BEHIND = 128;
 /** Maximum requests of a connection started per turn of the event loop. */
 const MAX_PER_TURN = 16;
-/** The same of all connections, of their waiting or pipelined requests, so that others are served between the turns. */
+/** Maximum waiting or pipelined requests of all connections started per turn, so that other work is done between turns. */
 const MAX_QUEUED_PER_TURN = 64;
 /**
  * Maximum waiting requests of all connections: node reads all requests of one chunk, which may be more than two thousand.

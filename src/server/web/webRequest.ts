@@ -116,7 +116,7 @@ export class WebRequest implements Holder {
   temporaryFiles: TemporaryFiles | undefined;
 
   private pairs: HeaderPairs | undefined;
-  /** Those of the pairs that are the framework's. */
+  /** The header pairs that the framework set. */
   private defaults: HeaderPairs | undefined;
   private parsedCookies: Record<string, string> | undefined;
   private parsed: ParsedURL | undefined;
@@ -211,7 +211,7 @@ export class WebRequest implements Holder {
     return share.isReleased ? new RequestAborted() : BodyError.overloaded();
   }
 
-  /** The same. @throws BodyError, RequestAborted */
+  /** As `hold`. @throws BodyError, RequestAborted */
   reserve(bytes: number): void {
     const refusal = this.hold(bytes);
     if (refusal) throw refusal;

@@ -242,7 +242,7 @@ local function repairSchedule(cursor)
 end
 `;
 
-// Arguments: date, cursor or '', ms in which all workers are looked at. Returns the next cursor, then what, member, queue and
+// Arguments: date, cursor or '', ms in which all workers are checked. Returns the next cursor, then what, member, queue and
 // job per worker. Without a cursor, a shared one is used, so that processes do not repeat each other's checks.
 export const REPAIR_ORPHANS = operation(
   [...RETURNING, ORPHANS, REPAIR_SCHEDULE],

@@ -221,7 +221,7 @@ const LARGEST_SHARE = 0.02;
 /** How many keys of redis one sweep looks at, for lists of jobs whose queue is in no list of queues. */
 const KEYS_PER_SWEEP = 1000;
 
-// Arguments: ms in which all queues are looked at. Returns the ms until the next call.
+// Arguments: ms in which all queues are checked. Returns the ms until the next call.
 // The cursors are shared, so that processes do not repeat each other's sweeps.
 export const SWEEP_QUEUES = operation(
   [QUEUES, RELIST],
