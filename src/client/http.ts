@@ -40,8 +40,8 @@ interface Request {
 export interface CookieStore {
   /** The header `Cookie` for a URL. */
   header(url: string): string | undefined;
-  /** Stores the cookies that a response from the URL sets. */
-  keep(response: Response, url: string): void;
+  /** Stores the cookies that the `Set-Cookie` lines of a response from the URL set. */
+  keep(lines: string[], url: string): void;
 }
 
 /**
@@ -169,7 +169,7 @@ function ask(
       if (signal.aborted) throw signal.reason;
       throw body?.failure ?? failureOf(cause);
     }
-    cookies?.keep(response, response.url || url);
+    cookies?.keep(response.headers.getSetCookie(), response.url || url);
     return response;
   };
 }

@@ -90,6 +90,10 @@ function websocketClass(
         headers: { ...(cookie && { Cookie: cookie }), ...added },
       });
       this.#socket = socket;
+      // the server finds the session of the client by it after a reconnect
+      socket.on("upgrade", ({ headers }) =>
+        cookies?.keep(headers["set-cookie"] ?? [], address),
+      );
       socket.onopen = (event) => this.onopen?.(event as never);
       socket.onmessage = (event) => this.onmessage?.(event as never);
       socket.onerror = (event) => this.onerror?.(event as never);
@@ -154,9 +158,9 @@ function cookieStore(): CookieStore {
           .join("; ") || undefined
       );
     },
-    keep: (response, url) => {
+    keep: (lines, url) => {
       const target = targetOf(url);
-      for (const line of response.headers.getSetCookie()) {
+      for (const line of lines) {
         const cookie = cookieOf(line, target);
         if (!cookie) continue;
         const { name, domain, path } = cookie;

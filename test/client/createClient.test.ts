@@ -94,6 +94,9 @@ beforeAll(async () => {
     list: { run: (data) => void (data.response = [1]) },
     text: { run: (data) => void (data.response = "one") },
     huge: { run: () => ({ count: 1n }) },
+    caller: {
+      run: ({ connection }) => ({ fingerprint: connection.fingerprint }),
+    },
     declined: { run: () => ({ paid: false, failure: "card declined" }) },
     "user:show": {
       inputs: { id: { formatter: Number } },
@@ -669,6 +672,21 @@ describe.each(Object.entries(urls).slice(1))(
       );
       for (const open of gates) open();
       await until(() => connections() === 1);
+    });
+
+    test("is the same caller after a reconnect, if it has cookies", async () => {
+      config.web.fingerprintOptions.on = "actions"; // as in new projects
+      config.web.fingerprintOptions.signed = true;
+      const client = open(url(), { reconnect: { min: 10, max: 50 } });
+      const before = await client.call("caller");
+      cutAll();
+      const isAnswered = () => client.call("caller").catch(() => undefined);
+      let after: unknown;
+      await until(async () => (after = await isAnswered()) !== undefined);
+      if (scheme === "ws") expect(after).toEqual(before);
+      else expect(after).not.toEqual(before);
+      config.web.fingerprintOptions.on = "all";
+      config.web.fingerprintOptions.signed = false;
     });
 
     test("receives messages of its rooms", async () => {

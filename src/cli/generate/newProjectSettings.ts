@@ -812,7 +812,7 @@ export const production = {
     "web.strictHttp",
     "false",
     "true",
-    "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md); an action that fails after it assigned a text or a list to `data.response` responds with an error and its status, not with 200 and a text",
+    "405 with `Allow`, redirects to folders, 307 for a POST by another name, charsets, strong ETags: [HTTP semantics](http-semantics.md); an action that fails after it assigned a text or a list to `data.response` responds with an error and its status, not with 200 and a text; an error has an error status, also after `setStatusCode(201)`",
   ),
 
   changed(

@@ -198,8 +198,8 @@ function echoedParams({ params }: Connection): { [key: string]: any } {
 }
 
 /**
- * Set the status and headers of an error. The action's own status takes precedence (over an `HttpError` only if it
- * is an error status), then the status of the error, then its kind.
+ * Set the status and headers of an error. The action's own status takes precedence (over an `HttpError`, and with
+ * `web.strictHttp` over any error, only if it is an error status), then the status of the error, then its kind.
  */
 export function applyErrorStatus(
   request: WebRequest,
@@ -212,7 +212,8 @@ export function applyErrorStatus(
     request.responseHeaders.push([name, facts.headers[name]]);
   if (!config.returnErrorCodes) return;
   const own = request.responseHttpCode;
-  if (own !== 200 && !(facts.isExplicit && Number(own) < 400)) return;
+  const mayBeSuccess = !facts.isExplicit && !config.strictHttp;
+  if (own !== 200 && (mayBeSuccess || Number(own) >= 400)) return;
   if (facts.status !== undefined) {
     request.responseHttpCode = facts.status;
     return;

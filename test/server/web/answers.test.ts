@@ -60,6 +60,13 @@ beforeAll(async () => {
         await connection.setStatusCode(201);
       },
     },
+    failsAfterStatus: {
+      inputs: { status: { formatter: Number } },
+      run: ({ connection, params }) => {
+        connection.setStatusCode(params.status);
+        throw new Error("the insert failed");
+      },
+    },
     status100: {
       run: ({ connection }) => {
         connection.rawConnection.responseHttpCode = 100;
@@ -268,6 +275,26 @@ test("metadata can be switched off", async () => {
 });
 
 describe("status and error", () => {
+  test.each([
+    [201, 500, 201],
+    [302, 500, 302],
+    [204, 500, 204],
+    [404, 404, 404],
+  ])(
+    "an error after setStatusCode(%i) is %i with strictHttp, else %i",
+    async (status, strict, v29) => {
+      const ask = () => app.ask(`/api/failsAfterStatus?status=${status}`);
+      config.web.strictHttp = true;
+      const answer = await ask();
+      expect([answer.status, answer.json.error]).toEqual([
+        strict,
+        "the insert failed",
+      ]);
+      config.web.strictHttp = false;
+      expect((await ask()).status).toBe(v29);
+    },
+  );
+
   test.each([
     ["/api/nowhere", 404, "unknown action or invalid apiVersion"],
     ["/api/echo", 422, "value is a required parameter for this action"],
