@@ -70,7 +70,11 @@ export const DEFAULT = {
       // headers (the requested ones), exposed ([]), maxAge (600 s). Access-Control-* of httpHeaders are then not sent
       cors: undefined as
         | {
-            origins: any; // string, RegExp, a list of them, or (origin: string) => boolean
+            origins:
+              | string
+              | RegExp
+              | readonly (string | RegExp)[]
+              | ((origin: string) => boolean);
             credentials?: boolean;
             methods?: string[];
             headers?: string[];

@@ -91,8 +91,8 @@ function websocketClass(
       });
       this.#socket = socket;
       // the server finds the session of the client by it after a reconnect
-      socket.on("upgrade", ({ headers }) =>
-        cookies?.keep(headers["set-cookie"] ?? [], address),
+      socket.on("upgrade", (response) =>
+        cookies?.keep(response.headers["set-cookie"] ?? [], address),
       );
       socket.onopen = (event) => this.onopen?.(event as never);
       socket.onmessage = (event) => this.onmessage?.(event as never);

@@ -4,7 +4,7 @@ import type { AllowedOrigins, CorsOptions } from "../config/types";
 import { settings } from "../config/settings";
 import { ActionheroError } from "../errors";
 import { remembered } from "../utils/objects";
-import { isSameOrigin } from "./proxies";
+import { isSameOrigin, synchronous } from "./proxies";
 
 /** A compiled rule. */
 export interface Cors {
@@ -41,8 +41,8 @@ function compile({
   exposed = [],
   maxAge = MAX_AGE_SECONDS,
 }: CorsOptions): Cors {
-  const isForAll = isEverybody(origins);
-  if (isForAll && credentials)
+  const isForAll = names(origins, /^\*$/);
+  if (credentials && names(origins, /^(?:\w+:\/\/)?\*$/))
     throw new ActionheroError(
       "AH_CONFIG",
       "web.cors cannot allow every origin with credentials: every web site could act for its visitors",
@@ -81,18 +81,20 @@ export function matchesOrigin(origin: string, allowed: string): boolean {
   );
 }
 
-/** Whether a setting allows every origin by a star. */
-function isEverybody(origins: AllowedOrigins): boolean {
+/** Whether a setting has an entry such as `"*"`. */
+function names(origins: AllowedOrigins, entry: RegExp): boolean {
   if (typeof origins === "function" || origins instanceof RegExp) return false;
   return listOf(origins).some(
-    (one) => typeof one === "string" && one.trim() === "*",
+    (one) => typeof one === "string" && entry.test(one.trim()),
   );
 }
 
 /** The rule of a setting. A pattern has to match the whole origin. */
 function compileOrigins(origins: AllowedOrigins): (origin: string) => boolean {
-  if (typeof origins === "function")
-    return (origin) => origin.length <= MAX_ORIGIN_LENGTH && origins(origin);
+  if (typeof origins === "function") {
+    const allows = synchronous(origins, "web.cors.origins");
+    return (origin) => origin.length <= MAX_ORIGIN_LENGTH && allows(origin);
+  }
   const list = listOf(origins).map((one) =>
     one instanceof RegExp ? anchored(one) : one,
   );

@@ -16,6 +16,7 @@ import {
   plainAddress,
 } from "../utils/addresses";
 import { remembered } from "../utils/objects";
+import { isThenable } from "../utils/promises";
 
 /** Names of networks that proxies are often in. */
 const NAMED_NETWORKS: Record<string, readonly string[]> = {
@@ -182,13 +183,37 @@ function forwardedEntry(req: IncomingMessage, list: string): string {
 
 function compile(setting: TrustProxy): Trusts | undefined {
   if (setting === undefined || setting === null) return undefined;
-  if (typeof setting === "function") return setting;
+  if (typeof setting === "function")
+    return synchronous(setting, "web.trustProxy");
   if (setting === false) return () => false;
   if (typeof setting === "string") return compileText(setting.trim());
   if (typeof setting === "number") return trustsHops(setting);
   if (Array.isArray(setting)) return inNetworks(setting as string[]);
-  if (isWrapped(setting)) return setting.trusts;
+  if (isWrapped(setting)) return synchronous(setting.trusts, "web.trustProxy");
   throw refusalOf(setting);
+}
+
+/**
+ * A function of a project that decides at once. A promise would count as true: it is false instead, and is logged as an error
+ * once.
+ */
+export function synchronous<Args extends unknown[]>(
+  decide: (...args: Args) => unknown,
+  setting: string,
+): (...args: Args) => boolean {
+  let isReported = false;
+  return (...args) => {
+    const verdict = decide(...args);
+    if (!isThenable(verdict)) return Boolean(verdict);
+    verdict.then(undefined, () => undefined);
+    if (!isReported)
+      log(
+        `${setting} is an async function, and must return a boolean: nothing is allowed`,
+        "error",
+      );
+    isReported = true;
+    return false;
+  };
 }
 
 /** New projects have the setting from TRUST_PROXY. */

@@ -6,6 +6,7 @@ import type { CorsOptions } from "../../src/config/types";
 import { currentCors, isForgedRequest } from "../../src/server/cors";
 import { certificate } from "../support/certificate";
 import { freePort } from "../support/freePort";
+import { LogLines } from "../support/logLines";
 import { rawUpgrade } from "../support/rawWebsocket";
 import {
   addActions,
@@ -64,6 +65,24 @@ const from = (origin: string, path = "/api/act") =>
   app.ask(path, { headers: { Origin: origin } });
 
 describe("CORS", () => {
+  test("a promise of an async function allows no origin, here nor in the CSRF check", async () => {
+    const lines = new LogLines();
+    const origins = (async () => true) as never;
+    use({ origins, credentials: true });
+    config.web.csrf = true;
+    expect(corsOf(await from(SITE))).toEqual({});
+    const forged = await app.ask("/api/act", {
+      method: "POST",
+      headers: { Origin: SITE, Cookie: "a=b", "Sec-Fetch-Site": "cross-site" },
+    });
+    expect(forged.status).toBe(403);
+    const raw = await rawUpgrade("/primus", { Origin: SITE, Cookie: "a=b" });
+    expect(await raw.status()).toBe(403);
+    raw.socket.destroy();
+    expect(lines.matching(/must return a boolean/)).toHaveLength(1);
+    lines.stop();
+  });
+
   test("without web.cors the headers are those of web.httpHeaders, for every origin", async () => {
     const answer = await from("https://evil.com");
     expect(answer.headers).toMatchObject({
@@ -136,7 +155,7 @@ describe("CORS", () => {
     }
   });
 
-  test.each(["*", ["*"], `${SITE}, *`])(
+  test.each(["*", ["*"], `${SITE}, *`, "https://*"])(
     "%j with credentials is refused",
     (origins) => {
       use({ origins, credentials: true });

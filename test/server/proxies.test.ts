@@ -65,6 +65,12 @@ test.each<[string, TrustProxy, string, string]>([
   ["a list of networks", ["10.0.0.0/8", "1.2.3.4"], "10.0.0.1", "6.6.6.6"],
   ["a name of networks", "uniquelocal, loopback", "127.0.0.1", "1.2.3.4"],
   ["an IPv4 address in IPv6", "loopback", "::ffff:127.0.0.1", "10.0.0.9"],
+  [
+    "a promise of an async function trusts nobody",
+    (async () => true) as never,
+    "10.0.0.1",
+    "10.0.0.1",
+  ],
   ["a stranger is believed nothing", "10.0.0.0/8", "5.5.5.5", "5.5.5.5"],
   [
     "a function of a configuration file",
