@@ -442,6 +442,25 @@ describeOnRedis("idempotent actions while redis is away", () => {
     expect([again.json.run, runs]).toEqual([1, 1]);
   });
 
+  test("a call that ends while redis is a replica is stored afterwards", async () => {
+    const call = pay("k5");
+    await until(() => runs === 1);
+    await client.replicaof("127.0.0.1", "1");
+    gates.emit("goOn");
+    expect((await call).json.run).toBe(1);
+    const refusals = async () => {
+      const { json } = await pay("k6");
+      expect(json.error).toBeDefined();
+      return logged.at("debug", /READONLY/).length > 0;
+    };
+    await until(refusals);
+    await client.replicaof("NO", "ONE");
+    await until(() => logged.at("notice", /^redis is back/).length > 0);
+    const again = await pay("k5");
+    expect(again.headers["idempotency-replayed"]).toBe("true");
+    expect([again.json.run, runs]).toEqual([1, 1]);
+  });
+
   test("the key of a call that fails meanwhile is free afterwards", async () => {
     fails = true;
     expect((await payDuringOutage("k2")).json.error).toBeDefined();
