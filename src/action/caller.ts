@@ -3,7 +3,6 @@ import { settings } from "../config/settings";
 import type { Connection } from "../connection/connection";
 import { networkOf } from "../utils/addresses";
 import { createHash } from "node:crypto";
-import { config } from "../config/config";
 import type { ActionProcessor } from "./actionProcessor";
 
 interface Request {
@@ -105,11 +104,8 @@ function idOf(session: Sessionlike): string | number | undefined {
 /** Clients of TCP are given theirs; browsers bring it, and only a signed one is known to be one of ours. */
 function isFingerprintOurs({ type }: Connection): boolean {
   if (type === "socket") return true;
-  const { fingerprintOptions } = (config.web ?? {}) as {
-    fingerprintOptions?: { signed?: boolean };
-  };
   return (
     (type === "web" || type === "websocket") &&
-    fingerprintOptions?.signed === true
+    settings().web.fingerprintOptions.signed === true
   );
 }
