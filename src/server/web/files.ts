@@ -8,7 +8,6 @@ import { escapeControls } from "../../log/escape";
 import { log } from "../../log/log";
 import type { RouteType } from "../../route/tables";
 import type { StaticFileResult } from "../../staticFile/staticFile";
-import { ChunkTurns } from "./chunkTurns";
 import { compressor, type Encoding } from "./compression";
 import { respondWithFileError } from "./respond";
 import {
@@ -374,8 +373,6 @@ interface PumpOptions {
   begin: () => void;
 }
 
-const chunkTurns = new ChunkTurns();
-
 /**
  * If a file shrinks while it is sent, the connection is aborted, so that the client does not take it for complete.
  * @throws the error of the stream if nothing was sent yet; later the connection is aborted instead
@@ -413,9 +410,7 @@ function pump(
       if (!res.write(bytes)) stream.pause();
       if (left === 0) res.end(finish);
     });
-    const client = { resume: () => stream.resume() };
-    const address = res.req.socket.remoteAddress;
-    res.on("drain", () => chunkTurns.take(client, address));
+    res.on("drain", () => stream.resume());
     stream.once("end", () => {
       if (left === 0 && hasBegun) return;
       if (length !== undefined && left > 0) {
@@ -430,9 +425,6 @@ function pump(
       if (!hasBegun) return reject(error);
       res.destroy();
     });
-    res.once("close", () => {
-      chunkTurns.delete(client);
-      finish(); // also when the client disconnects
-    });
+    res.once("close", finish); // also when the client disconnects
   });
 }
