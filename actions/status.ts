@@ -11,7 +11,7 @@ import {
   type ActionProcessor,
 } from "../src";
 
-/** What is too much; both can be set by environment variables of the same name. */
+/** The limits of a healthy server; both can be set by environment variables of the same name. */
 const MAX_MEMORY_MB = Number(process.env.maxMemoryAlloted || 500);
 const MAX_QUEUE_LENGTH = Number(process.env.maxResqueQueueLength || 1000);
 
@@ -131,7 +131,7 @@ async function totalQueueLength(): Promise<number> {
   return lengths.reduce((sum, length) => sum + length, 0);
 }
 
-/** What redis answers, or undefined when it fails or takes too long. */
+/** The reply of redis, or undefined when it fails or takes too long. */
 async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<undefined>((resolve) => {

@@ -94,7 +94,7 @@ export type HttpErrorHeaders = Record<string, string | number | string[]>;
 export class HttpError extends Error {
   /** The HTTP status, 400 to 599. */
   readonly status: number;
-  /** The same as `status`: version 29 reads the status of any error from its `code`. */
+  /** The `status` again: version 29 reads the status of any error from its `code`. */
   readonly code: number;
   /** Added to the HTTP response, in place of headers of the same name. */
   readonly headers: HttpErrorHeaders;

@@ -47,7 +47,7 @@ type InstanceOf<Exported> = Exported extends abstract new (
   ? Instance
   : Exported;
 
-/** What an exported class with a schema in `output` must be; other exports may be anything. */
+/** The constraint of an exported class with a schema in `output`; other exports may be anything. */
 type WithFittingRun<Exported> = [Exported] extends [
   abstract new (...args: any) => {
     output: infer Output extends StandardSchema;
@@ -56,7 +56,7 @@ type WithFittingRun<Exported> = [Exported] extends [
   ? abstract new (...args: any) => RunFitsOutput<Widened<SchemaInput<Output>>>
   : unknown;
 
-/** What `run` may return beside an object that fits the output: what it has written to `data.response` is not checked. */
+/** The return values of `run` beside an object that fits the output: `data.response` is not checked. */
 interface RunFitsOutput<Value> {
   run(...args: any[]): Value | null | void | Promise<Value | null | void>;
 }
@@ -104,7 +104,7 @@ export type ResponseOf<A> = A extends { run(...args: any[]): infer Result } // c
   : any;
 
 /**
- * What callers give for inputs: what a schema takes; in a table, what the formatter takes, else a text. Without a known
+ * The params of callers: the input of a schema; in a table, the input of the formatter, else a text. Without a known
  * type it is anything.
  */
 export type CallerParams<I> =
@@ -193,7 +193,7 @@ type JsonifiedObject<T extends object> = T extends Error
       ? object
       : { [Key in keyof T]: Jsonified<T[Key]> };
 
-/** What a project with a registry has, else what one without it has. */
+/** The first type for a project with a registry, the second for one without. */
 export type IfKnown<Registry, Known, Unknown> = [keyof Registry] extends [never]
   ? Unknown
   : Known;

@@ -60,9 +60,9 @@ const COOKIE = "set-cookie";
 
 /** The stored record of a call. */
 interface Kept {
-  /** What the action returned. */
+  /** The return value of the action. */
   returned: unknown;
-  /** What it put into `data.response`. */
+  /** The `data.response` that it has set. */
   response: unknown;
   /** Web: the status and the headers that it set. */
   status?: number;
@@ -256,7 +256,7 @@ async function replay(data: ActionProcessor, text: string): Promise<unknown> {
   return returned;
 }
 
-/** What the HTTP server keeps of a response that has not begun. */
+/** The parts of a response that the HTTP server keeps before it has begun. */
 interface WebParts {
   responseHttpCode?: number;
   responseHeaders?: [string, unknown][];
@@ -289,7 +289,7 @@ function contentOf(params: object): object {
   );
 }
 
-/** The same text for the same content, in whichever order its keys came; files count by what is in them. */
+/** A text that is equal for equal content, in any order of its keys; files count by their content. */
 async function describe(content: object): Promise<string> {
   const digests = new Map<UploadedFile, string>();
   const text = stableJson(content, digests);

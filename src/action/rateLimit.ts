@@ -149,7 +149,7 @@ export function countRequest(
   return outcome;
 }
 
-/** The same for a file, which counts with `files` only. */
+/** Count a request for a file; only with `files` of the rate limit. */
 function countFile(connection: Connection): Promise<void> | undefined {
   return settings().general.rateLimit?.files === true
     ? countRequest(connection)
@@ -209,7 +209,7 @@ function digest(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 
-/** What is counted for a client that asks. */
+/** The key that is counted for a client. */
 interface Counted {
   name: string;
   key: string;
@@ -293,7 +293,7 @@ export function checkVerb(
   return refuseOverload() ?? countRequest(connection);
 }
 
-/** The same before a file is sent. */
+/** Check before a file is sent, as `checkVerb`. */
 export function checkFile(connection: Connection): Promise<void> | undefined {
   return refuseOverload() ?? countFile(connection);
 }
@@ -314,7 +314,7 @@ interface Limit {
   perMs: number;
 }
 
-/** What a caller has used of its limit. */
+/** The used part of the limit of a caller. */
 interface Use {
   isAllowed: boolean;
   /** How many more calls would be allowed now. */

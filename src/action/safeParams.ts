@@ -1,4 +1,4 @@
-/** Which params reach actions: `api.params`. */
+/** The params that reach actions: `api.params`. */
 import { api } from "../api";
 import { settings } from "../config/settings";
 import { tableOf } from "../input/schemaPlan";

@@ -220,7 +220,7 @@ export function overriddenSettings(loaded: Config): string[] {
 }
 
 /**
- * The same for `proxies` of a rate limit.
+ * A message if `proxies` of a rate limit has no effect.
  * @param limit with `by` of any kind
  */
 export function overriddenProxies(

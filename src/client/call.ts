@@ -287,7 +287,7 @@ export function withNames<Methods extends object>(
 }
 
 /**
- * What the language itself uses of functions and objects: `${client.user}` asks for `toString`. Actions of these names are
+ * Members of functions and objects that the language itself uses: `${client.user}` asks for `toString`. Actions of these names are
  * called by `client.call`.
  */
 const FUNCTION_MEMBERS: ReadonlySet<string> = new Set([

@@ -131,7 +131,7 @@ async function follow(request: Request, send: Ask): Promise<Response> {
   }
 }
 
-/** The same request to the target of a redirect that preserves the method and the body. */
+/** The request for the target of a redirect, with the same method and body. */
 function redirected(
   request: Request,
   { status, headers }: Response,
@@ -191,7 +191,7 @@ function lost(cause: unknown): ClientError {
 
 /** System calls that precede the first sent byte, as named in errors of node. */
 const BEFORE_SENDING = ["connect", "getaddrinfo"];
-/** The same, where there is only a code: of the address, of undici, of certificates, of Bun. */
+/** Errors before the first sent byte that have only a code: of the address, of undici, of certificates, of Bun. */
 const NOT_CONNECTED =
   /^(?:ERR_INVALID_URL|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_CERT_ALTNAME_INVALID|CERT_(?:HAS_EXPIRED|NOT_YET_VALID|UNTRUSTED)|(?:DEPTH_ZERO_)?SELF_SIGNED_CERT(?:_IN_CHAIN)?|UNABLE_TO_(?:GET_ISSUER_CERT(?:_LOCALLY)?|VERIFY_LEAF_SIGNATURE)|ConnectionRefused|FailedToOpenSocket)$/;
 

@@ -168,7 +168,7 @@ export function pairsOf([key, value]: [string, unknown]): [string, string][] {
   });
 }
 
-/** What parsers of queries change by default: deeper levels, and longer lists of objects. */
+/** Limits of parsers of queries, which by default change deeper levels and longer lists of objects. */
 const QUERY_DEPTH = 5;
 const QUERY_ITEMS = 20;
 

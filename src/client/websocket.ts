@@ -228,7 +228,7 @@ export function definePageClient(
   return define(WebSocket) as typeof ActionheroWebsocketClient;
 }
 
-/** The same class, with the methods for `createClient` that pages do not know. */
+/** The client class, with the methods for `createClient` that pages do not know. */
 function defineCallClient(
   WebSocket: unknown,
 ): new (options: object) => WebsocketClient {

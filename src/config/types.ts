@@ -213,7 +213,7 @@ export interface FingerprintOptions {
   cookieKey?: string;
   toSetCookie?: boolean;
   onlyStaticElements?: boolean;
-  /** Which responses set the cookie: all of the web server, or only those of actions and of websocket upgrades. */
+  /** The responses that set the cookie: all of the web server, or only those of actions and of websocket upgrades. */
   on?: "all" | "actions";
   /** Accept only ids that a node with the same `general.serverToken` created. */
   signed?: boolean;

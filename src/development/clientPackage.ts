@@ -296,7 +296,7 @@ const PRIMITIVES: Record<string, string> = {
   null: "null",
 };
 
-/** What a client hands over as a file. */
+/** The value of a file that a client sends. */
 const FILE_TYPE = "Blob | StreamedFile";
 
 /**

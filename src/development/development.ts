@@ -165,7 +165,7 @@ function foldersBelow(root: string): string[] {
 
 // --- Loads changed code into the running server.
 
-/** What the framework loads itself; helpers come along with what requires them. */
+/** The files that the framework loads itself; helpers are loaded by the files that require them. */
 const LOADED: readonly SourceKind[] = ["action", "task", "routes", "built"];
 
 class Reloader {

@@ -105,7 +105,7 @@ function remedyOf(error: Failure, variable: string | undefined): string {
 }
 
 /**
- * What to do about the certificate of redis, if this reason is that it is not accepted. Clients of Sentinel and Cluster
+ * The remedy if the certificate of redis is not accepted; undefined for other reasons. Clients of Sentinel and Cluster
  * pass on nothing but the text of the error.
  */
 export function remedyOfCertificate(reason: string): string | undefined {

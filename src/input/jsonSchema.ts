@@ -33,7 +33,7 @@ const DIRECT = new Set([
 
 type MapSchema = (subschema: unknown) => unknown;
 
-/** The same schema with other subschemas; values such as `default` and `const` are no schemas. */
+/** A copy of the schema with mapped subschemas; values such as `default` and `const` are not schemas. */
 export function mapSubschemas(schema: JsonSchema, map: MapSchema): JsonSchema {
   return Object.fromEntries(
     Object.entries(schema).map(([keyword, value]: [string, unknown]) => [
@@ -52,7 +52,7 @@ function mapKeyword(keyword: string, value: unknown, map: MapSchema): unknown {
   );
 }
 
-/** The same schema for another place of a document: its local references begin with `pointer`, such as `#/$defs/a`. */
+/** The schema, moved to another place of a document: its local references begin with `pointer`, such as `#/$defs/a`. */
 export function relocated(schema: unknown, pointer: string): unknown {
   if (!isObject(schema)) return schema;
   const moved = mapSubschemas(schema, (part) => relocated(part, pointer));

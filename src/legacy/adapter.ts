@@ -284,7 +284,7 @@ export type LegacyConnection = Connection & {
   responseHttpCode?: number | string;
 };
 
-/** What lies on the request in HTTP. */
+/** The fields that belong to the request in HTTP. */
 const OF_THE_REQUEST = ["responseHeaders", "responseHttpCode"];
 
 /**

@@ -23,7 +23,7 @@ const OLD_SECTIONS = [
 const HTTPS_PORT = 4443;
 
 /**
- * What a project of version 3 has when its `config.js` says nothing.
+ * The defaults of a project of version 3.
  * @param root the project's folder
  * @param ownFolders where the framework finds what makes such projects run
  */
@@ -75,7 +75,7 @@ export function oldDefaults(
   };
 }
 
-/** What the data of a `config.js` say; sections and settings that are not of version 3 stay as they are. */
+/** The settings of a `config.js`; sections and settings that are not of version 3 stay as they are. */
 export function mapConfigData(
   { ...data }: ConfigData,
   root: string,
@@ -359,7 +359,7 @@ export interface ConfigData {
 }
 
 /**
- * What the project's `config.js` exports as `configData`, or what its `config.json` holds.
+ * The `configData` of the project's `config.js`, or the contents of its `config.json`.
  * @throws Error naming the file that cannot be read
  */
 export function readConfigData(root: string): ConfigData {

@@ -20,7 +20,7 @@ export function filterObjectForLogging(params: object): {
   return filter(params as Hash, paramPaths(), (value) => value);
 }
 
-/** The same for a response, by `config.general.filteredResponse`; errors become their message. */
+/** A response for the log, without the paths of `config.general.filteredResponse`; errors become their message. */
 export function filterResponseForLogging(response: object): {
   [key: string]: any;
 } {

@@ -61,7 +61,7 @@ export interface LoggerTools {
   jsonFormat: (fields?: { [name: string]: string }) => winston.Logform.Format;
   /** Lines to stdout, collected into few asynchronous writes and flushed on exit. */
   ConsoleTransport: new () => Transport;
-  /** The same to a file, whose folder is made when needed. */
+  /** Lines to a file, collected as those to stdout; its folder is created when needed. */
   FileTransport: new (options: FileTransportOptions) => Transport;
 }
 
@@ -176,7 +176,7 @@ export async function flushLogs(): Promise<void> {
   await Promise.all([...outputs].map((output) => output.flush()));
 }
 
-/** What a line is made from. */
+/** The parts of a line. */
 export interface LogEntry {
   level: string;
   message: string;
@@ -264,7 +264,7 @@ function toJsonLine(
 const RESERVED = ["level", "message", "timestamp"];
 
 /**
- * The same line for flat fields, put together from its parts, most of which are those of the line before: this takes a
+ * The JSON line of flat fields, put together from its parts, most of which are those of the line before: this takes a
  * third of the time of copying and encoding an object.
  * @returns undefined for fields, or a length, that need more
  */

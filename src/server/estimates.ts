@@ -27,7 +27,7 @@ const JSON_MEMBER_BYTES = 128;
 const JSON_INDEX_BYTES = 304;
 /** The header of a text, half of it for each quote. */
 const JSON_TEXT_BYTES = 24;
-/** What an object from which `__proto__` was removed takes beside its members: it is a hash table. */
+/** The bytes of an object from which `__proto__` was removed, beside its members: it is a hash table. */
 const JSON_TABLE_BYTES = 64;
 
 /** A param of a query or form: its places in two hash tables, as params and as the query or body, and the headers of its texts. */
@@ -77,11 +77,11 @@ export const UNCOUNTED_HEAD_BYTES = 10 * 1024;
 
 // --- Compressed bodies and messages.
 
-/** What inflates to more than this may be at most `MAX_RATIO` times as large as it was received. */
+/** A body or message that inflates to more bytes may be at most `MAX_RATIO` times as large as it was received. */
 const MIN_BOMB_BYTES = 64 * 1024;
 export const MAX_RATIO = 100;
 
-/** What so many compressed bytes may be inflated to. */
+/** The most that a number of compressed bytes may be inflated to, in bytes. */
 export function mostInflated(received: number): number {
   return Math.max(MIN_BOMB_BYTES, received * MAX_RATIO);
 }
@@ -152,7 +152,7 @@ export function documentBytes(document: Uint8Array): number {
 export const SHORT_DOCUMENT_LENGTH = 4096;
 
 /**
- * The same as `documentBytes` for a document that has been parsed: the members of a value are fewer than the signs of its
+ * As `documentBytes`, for a document that has been parsed: the members of a value are fewer than the signs of its
  * text.
  * @param value of a document of at most `SHORT_DOCUMENT_LENGTH`, because it is followed by recursion
  */

@@ -22,7 +22,7 @@ const MAX_PROGRESS_BYTES = 256 * 1024;
 export const STALLED_SENDER_MS = 5_000;
 
 /**
- * The same for a client that reads its output. The system takes output in bursts of up to a third of its buffer of 4 MiB, so
+ * How long a client that reads its output may make no progress, in ms. The system takes output in bursts of up to a third of its buffer of 4 MiB, so
  * a client that reads 60 KB/s makes no progress for 18 s.
  */
 export const STALLED_READER_MS = 30_000;
@@ -203,7 +203,7 @@ export const MEMORY_LIMIT_TEXT =
 class HeldBytes {
   /** Of holders with more than `FREE_BYTES`. */
   large = 0;
-  /** The same for small holders, which have a separate limit of the same size. */
+  /** Bytes of small holders, which have a separate limit of the same size. */
   small = 0;
   /** Holders of a body or message that the client has not sent completely. */
   private readonly slowLarge = new SlowClients(STALLED_SENDER_MS);

@@ -20,7 +20,7 @@ export interface FlashValues {}
 type StoredName = Extract<keyof StoredValues, string>;
 type FlashName = Extract<keyof FlashValues, string>;
 
-/** What sessions are limited to. */
+/** The limits of sessions. */
 export interface SessionLimits extends Lifetimes {
   /** All names and values together, in bytes of JSON. */
   maxBytes: number;

@@ -195,7 +195,7 @@ export async function enqueueJob(
   });
 }
 
-/** What is known about a job of `enqueueJob`, for a day after its last change. */
+/** The facts about a job of `enqueueJob`, which are kept for a day after its last change. */
 export function job(id: string): Promise<JobInfo | undefined> {
   return requireQueue().job(id);
 }

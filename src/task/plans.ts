@@ -78,12 +78,12 @@ export function nodeOf(task: Task): string | undefined {
   return task.scope === "all" ? id : undefined;
 }
 
-/** What was declared for a task, if anything was. */
+/** The declared plan of a task, if there is one. */
 export function declaredPlan(task: Task): Promise<string | undefined> {
   return store().planOf(task.name, nodeOf(task));
 }
 
-/** What was declared, by task. Renews the declarations of this process. */
+/** The declared plans, by task. Renews the declarations of this process. */
 export function renewDeclarations(
   node: string | undefined,
 ): Promise<Record<string, PlannedTask>> {

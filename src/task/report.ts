@@ -14,7 +14,7 @@ import type { Queue } from "../resque/queue";
 import type { Scheduler } from "../resque/scheduler";
 import type { Returned } from "../resque/store/store";
 
-/** What is enqueued. */
+/** The job that is enqueued. */
 interface Sending {
   task: string;
   queue: string;

@@ -16,18 +16,18 @@ import { api } from "../api";
 import { ActionheroError } from "../errors";
 import type { Queue } from "../resque/queue";
 
-/** What a task is run with. */
+/** The inputs of a run. */
 export interface TaskInputs {
   [key: string]: any;
 }
 
-/** What a running task gets beside its inputs. */
+/** The context of a run, beside its inputs. */
 export interface TaskContext {
   /** Aborted at the `timeout` of the task, when the process stops, and when another process takes the job over. */
   readonly signal: AbortSignal;
   /** The job's id, when it was enqueued by `task.enqueueJob`. */
   readonly id?: string;
-  /** Which attempt this is, from 1; more than 1 only with `retry`. */
+  /** The number of this attempt, from 1; more than 1 only with `retry`. */
   readonly attempt: number;
   /** Report the progress, which `task.job(id)` returns. Ignored for jobs without an id. */
   readonly progress: (value: unknown) => Promise<void>;
@@ -39,7 +39,7 @@ export interface TaskWorker {
   queue: string;
   /** The job that runs. */
   job: any;
-  /** What the run returned; middleware and plugins may change it when it has ended. */
+  /** The return value of the run; middleware and plugins may change it when it has ended. */
   result: any;
   error: any;
   [property: string]: any;
@@ -55,7 +55,7 @@ export abstract class Task {
   queue = "default";
   /** The delay between the end of a run and the start of the next, in ms; 0: not recurring (default 0). */
   frequency?: number = 0;
-  /** What it takes, as a table or as a Standard Schema; checked when a job is enqueued. */
+  /** The inputs, as a table or as a Standard Schema; checked when a job is enqueued. */
   inputs?: DeclaredInputs = {};
   /** Names of middleware that runs for this task, after the global one. */
   middleware?: string[] = [];
@@ -267,7 +267,7 @@ export interface TaskRegistry {} // eslint-disable-line @typescript-eslint/no-em
 /** The names of tasks, if `actions.gen.ts` declares them. */
 export type TaskName = NameIn<TaskRegistry>;
 
-/** What a job of this task is given. */
+/** The inputs of a job of this task. */
 export type JobInputs<Name> = IfKnown<
   TaskRegistry,
   MemberOf<TaskRegistry, Name, "params">,
@@ -285,7 +285,7 @@ export type JobArguments<Name, More extends unknown[]> = IfKnown<
   [inputs?: TaskInputs, ...more: More]
 >;
 
-/** What follows the name in `task.run`: any inputs when the type of the result is named. */
+/** The arguments after the name in `task.run`: any inputs when the type of the result is named. */
 export type RunTaskArguments<Result, Name> = [Result] extends [void]
   ? JobArguments<Name, []>
   : [inputs?: TaskInputs];

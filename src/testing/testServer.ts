@@ -36,7 +36,7 @@ export interface ReceivedFile {
   error?: any;
 }
 
-/** What makes test connections: `api.specHelper`, there only under `NODE_ENV=test`. */
+/** Creates test connections: `api.specHelper`, which exists only under `NODE_ENV=test`. */
 export interface SpecHelperApi {
   /** Add `messageId`, `serverInformation` and `requesterInformation` to the responses of actions (default true). */
   returnMetadata?: boolean;

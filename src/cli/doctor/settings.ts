@@ -282,7 +282,7 @@ function isPlain(value: object): boolean {
   return parent === null || Object.getPrototypeOf(parent) === null;
 }
 
-/** What a server needs to speak TLS. */
+/** The options that TLS requires. */
 type TlsOptions = Record<string, unknown> | undefined;
 
 /** Unknown names, and values of plugins' settings of a wrong type, which would otherwise go unnoticed. */
@@ -319,7 +319,7 @@ function wrongValues(config: ActionheroConfigInterface): SettingProblem[] {
 /** One check of the configuration. */
 interface SettingCheck {
   name: string;
-  /** What must hold, in Markdown. */
+  /** The condition, in Markdown. */
   wants: string;
   run: (config: Settings, env: string) => Finding[];
 }

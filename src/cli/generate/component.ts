@@ -131,7 +131,7 @@ function base(template: string): string {
 const IMPOSSIBLE = /[<>:"|?*]|\p{Cc}|[. ]$/u;
 const DEVICES = /^(con|prn|aux|nul|com\d|lpt\d)$/i;
 
-/** Those of folders, and the member that objects cannot have. */
+/** Names of folders, and of the member that objects cannot have. */
 const NO_NAMES = ["", ".", "..", "__proto__"];
 
 /** The name is a file name; it may contain folders, but cannot leave the target folder. */
@@ -145,7 +145,7 @@ function refuseStrangeName(name: string): void {
     );
 }
 
-/** Those of the configuration: a server has the settings of its type. */
+/** Namespaces of the configuration: a server has the settings of its type. */
 const NAMESPACES = [
   "errors",
   "general",

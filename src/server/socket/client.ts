@@ -140,7 +140,7 @@ export class SocketClient implements Holder {
 
   /** The client was disconnected. */
   onCut(reason: string): void {
-    this.logDisconnect(`disconnected a client that does not read: ${reason}`);
+    this.logDisconnect(`disconnected a slow consumer: ${reason}`);
   }
 
   ping(serverTime: number): void {

@@ -165,7 +165,7 @@ function opened(schema: unknown, root: JsonSchema, depth = 0): unknown {
   return result === target ? schema : result;
 }
 
-/** What an action takes. */
+/** The inputs of an action. */
 export interface DescribedInputs {
   properties: Map<string, JsonSchema>;
   required: Set<string>;

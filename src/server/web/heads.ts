@@ -17,7 +17,7 @@ const COUNT_MS = 250;
 /** Node gives up a head that is longer, in bytes, unless `web.serverOptions` has another `maxHeaderSize`. */
 const NODES_LIMIT_BYTES = 16_384;
 
-/** What node has read of a head beyond its first 32 lines; missing in other runtimes. */
+/** The lines of a head that node has read, beyond the first 32; missing in other runtimes. */
 type HeadReader = Socket & { parser?: { _headers?: unknown[] } | null };
 
 const COUNTED = Symbol("counted");

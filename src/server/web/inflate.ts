@@ -19,7 +19,7 @@ const NAMES: Record<string, RequestEncoding> = {
 };
 
 /**
- * What a decoder takes outside of the heap: that of brotli 16 MiB, before its first byte of output, and a megabyte for its
+ * The memory of a decoder outside of the heap: that of brotli takes 16 MiB, before its first byte of output, and a megabyte for its
  * trees; the others 45 KB. The sender decides, with fourteen bytes.
  */
 const SMALL_DECODER_BYTES = 64 * 1024;

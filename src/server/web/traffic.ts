@@ -90,7 +90,7 @@ interface RequestParser {
   onIncoming?: (req: Upgradable, keepAlive: boolean) => number;
 }
 
-/** What `onIncoming` returns: go on, or stop, as for an upgrade. */
+/** The results of `onIncoming`: go on, or stop, as for an upgrade. */
 const GO_ON = 0;
 const STOP = 2;
 

@@ -1,6 +1,5 @@
 /**
- * What web pages get over HTTP: responses to requests below the websocket path without an upgrade, and the check which sites
- * may use the server.
+ * Responds to HTTP requests below the websocket path that ask for no upgrade, and checks which sites may use the server.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { settings } from "../../config/settings";

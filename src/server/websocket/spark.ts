@@ -493,7 +493,7 @@ function encodeFrame(value: object): Buffer {
 }
 
 /**
- * What `ws` keeps of a message until it is complete: chunks of a frame, and fragments. There is no public way to know;
+ * The parts of a message that `ws` keeps until it is complete: chunks of a frame, and fragments. There is no public way to know;
  * `test/server/heldBytes.test.ts` fails if a version of `ws` names this otherwise.
  */
 interface Receiver {

@@ -324,7 +324,7 @@ end
 
 /** A job that has been due for so long, and is nowhere among the delayed ones, was moved by another program. */
 const MOVED_MS = 60_000;
-/** What is kept beside delayed jobs ends one to two times this after the last one is due: they lose no more than their contexts. */
+/** Data beside delayed jobs expires one to two times this after the last one is due: they lose no more than their contexts. */
 const KEEP_DUE_MS = 7 * 86_400_000;
 
 /**
