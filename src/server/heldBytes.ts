@@ -22,8 +22,8 @@ const MAX_PROGRESS_BYTES = 256 * 1024;
 export const STALLED_SENDER_MS = 5_000;
 
 /**
- * How long a client that reads its output may make no progress, in ms. The system takes output in bursts of up to a third of its buffer of 4 MiB, so
- * a client that reads 60 KB/s makes no progress for 18 s.
+ * How long a client that reads its output may make no progress, in ms. The system takes output in bursts of up to a third of
+ * its buffer of 4 MiB, so a client that reads 60 KB/s makes no progress for 18 s.
  */
 export const STALLED_READER_MS = 30_000;
 

@@ -109,7 +109,7 @@ async function planNextRun(
 }
 
 /**
- * Enqueue all periodic tasks: those with a `frequency` now, those with a `cron` for their next time; those for all nodes
+ * Enqueue all recurring tasks: those with a `frequency` now, those with a `cron` for their next time; those for all nodes
  * only when this one works. One that was changed in the code is planned anew.
  * @returns the names of those that were not there yet, or not so
  */
@@ -126,7 +126,7 @@ function isWorking(): boolean {
   return api.resque.multiWorker?.running === true;
 }
 
-/** A task that this node plans, periodic or not any more. */
+/** A task that this node plans, recurring or no longer. */
 interface Planned {
   task: Task;
   /** The key of its plan. */
@@ -222,7 +222,7 @@ async function declareAnew(planned: Planned): Promise<boolean> {
 /**
  * Remove a recurring task from its queue and the schedule. A run in progress is the last one; the next start of a
  * scheduler, or a job enqueued by hand, schedules it again.
- * @returns how many jobs were removed; undefined for a task that is not periodic
+ * @returns how many jobs were removed; undefined for a task that is not recurring
  */
 export async function stopRecurrentTask(
   taskName: string,
@@ -372,7 +372,7 @@ function report(error: unknown): void {
   logFailure(tasks, error, "the check of recurring tasks failed", "warning");
 }
 
-// --- Keeps periodic tasks as declared: a task that neither waits nor runs, for example because its workers died, is enqueued
+// --- Keeps recurring tasks as declared: a task that neither waits nor runs, for example because its workers died, is enqueued
 // again, and the declarations of a scheduler that is gone are replaced by those of this one.
 
 /**

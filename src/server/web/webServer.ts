@@ -503,7 +503,7 @@ export class WebServer extends Server {
     logDisconnect(
       this,
       socket,
-      `disconnected a client that does not read its responses: ${bytes} bytes wait, and ${ALL_EXCEED}`,
+      `disconnected a slow consumer: ${bytes} bytes wait, and ${ALL_EXCEED}`,
     );
     socket.destroy();
   }

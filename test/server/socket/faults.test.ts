@@ -346,7 +346,7 @@ describe("a client that reads nothing", () => {
     expect(most).toBeLessThan(800_000);
     expect(log).toHaveBeenCalledWith(
       expect.stringMatching(
-        /^disconnected a client that does not read: \d+ bytes wait/,
+        /^disconnected a slow consumer: \d+ bytes wait/,
       ),
       "warning",
       { to: "127.0.0.1" },
