@@ -345,9 +345,7 @@ describe("a client that reads nothing", () => {
     expect(connection.destroyed).toBe(true);
     expect(most).toBeLessThan(800_000);
     expect(log).toHaveBeenCalledWith(
-      expect.stringMatching(
-        /^disconnected a slow consumer: \d+ bytes wait/,
-      ),
+      expect.stringMatching(/^disconnected a slow consumer: \d+ bytes wait/),
       "warning",
       { to: "127.0.0.1" },
     );
