@@ -12,6 +12,7 @@ import {
   type ReturnHook,
 } from "./register";
 import { randomUUID } from "node:crypto";
+import * as fs from "node:fs";
 import * as os from "node:os";
 import { actionheroVersion, id } from "../config/config";
 import { settings } from "../config/settings";
@@ -196,6 +197,7 @@ class Membership {
       instance: this.instance,
       host: os.hostname(),
       pid: process.pid,
+      pidSpace: PID_SPACE,
       version: actionheroVersion,
       startedAt: this.startedAt,
       timeout: settings().redis.heartbeatTimeout,
@@ -269,10 +271,25 @@ class DuplicateId {
   }
 }
 
+/**
+ * Where a pid means one process: a start of the kernel, and a pid namespace of it. Containers may share the host's name, and each has
+ * a pid 1. Empty where the system does not say it.
+ */
+const PID_SPACE = readPidSpace();
+
+function readPidSpace(): string {
+  try {
+    const boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+    return `${boot.trim()} ${fs.readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return "";
+  }
+}
+
 /** Whether a process is known to have ended; false if that cannot be determined from here. */
-function hasEnded({ host, pid }: ClusterNode): boolean {
-  if (host !== os.hostname() || !Number.isInteger(pid) || pid <= 0)
-    return false;
+function hasEnded({ host, pid, pidSpace }: ClusterNode): boolean {
+  if (host !== os.hostname() || pidSpace !== PID_SPACE) return false;
+  if (!Number.isInteger(pid) || pid <= 0) return false;
   if (pid === process.pid) return true; // an earlier start of this very process
   try {
     process.kill(pid, 0); // checks whether it exists, and sends no signal

@@ -13,6 +13,8 @@ export interface ClusterNode {
   instance: string;
   host: string;
   pid: number;
+  /** Where `pid` is unique: a start of the kernel and a pid namespace (Linux); `pid` is compared only within it. */
+  pidSpace?: string;
   /** The version of actionhero. */
   version: string;
   /** ms since the epoch, by its own clock. */

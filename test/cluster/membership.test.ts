@@ -216,17 +216,47 @@ describeOnEachEngine("membership", (engine) => {
       expect(api.cluster.sharesId()).toBe(false);
     });
 
+    /** As this process describes itself. */
+    const ownRecord = async (): Promise<ClusterNode> => {
+      await joinNodes();
+      const [own] = await api.cluster.nodes();
+      await leaveNodes();
+      return own;
+    };
+
     test.each([
       ["that has ended", () => spawnSync("true").pid, false],
       ["that runs", () => process.ppid, true],
       ["that was this very process", () => process.pid, false],
       ["of a strange number", () => -1, true],
     ])("on this host %s", async (_kind, pid, mayLive) => {
-      const host = os.hostname();
-      await writeHeartbeat(record({ id, host, pid: pid(), timeout: 60_000 }));
+      const own = await ownRecord();
+      await writeHeartbeat({
+        ...own,
+        instance: "1",
+        pid: pid(),
+        timeout: 60_000,
+      });
+      createCluster();
       await joinNodes();
       expect(api.cluster.sharesId()).toBe(mayLive);
     });
+
+    test.each([
+      ["another container", "boot pid:[1]"],
+      ["an older version", undefined],
+    ])(
+      "on this host may be alive in %s, where its pid is another process",
+      async (_kind, pidSpace) => {
+        const host = os.hostname();
+        const { pid } = process;
+        await writeHeartbeat(
+          record({ id, host, pid, pidSpace, timeout: 60_000 }),
+        );
+        await joinNodes();
+        expect(api.cluster.sharesId()).toBe(true);
+      },
+    );
   });
 
   test("malformed entries are not nodes", async () => {
