@@ -751,8 +751,16 @@ describeOnRedis("the store on redis", () => {
       async () => (await redis.exists("resque:ah:node-seen:n")) === 0,
     );
     expect(await store.removeQueuesOfLostNodes()).toEqual(["q:node:n"]);
-    expect(await redis.keys("resque:*node*")).toEqual(["resque:ah:nodes"]);
+    expect(await redis.keys("resque:*node*")).toEqual([]);
     expect(await wakeUps()).toEqual([]);
+  });
+
+  test("the plans of a node that ends before it renews them expire", async () => {
+    const declare = { by: "n", plan: "{}" };
+    await store.plan({ task: "t", node: "n", declare, remove: [] });
+    expect(await redis.pttl("resque:ah:plans:n")).toBeGreaterThan(3_500_000);
+    await store.plan({ task: "t", declare, remove: [] });
+    expect(await redis.pttl("resque:ah:plans")).toBe(-1);
   });
 
   test("a unique job that runs is looked for in few commands, and then where it was found", async () => {

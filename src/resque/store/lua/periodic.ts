@@ -23,7 +23,7 @@ import {
 import { PLANNED_RUN_PART, PLANS_PART } from "./effects";
 import { APPLY_PARTS } from "./processes";
 import { REMOVE_DELAYED_PART, REMOVE_QUEUE_PART } from "./producers";
-import { RUN_SEARCH_LENGTH } from "../texts";
+import { RUN_SEARCH_LENGTH, UNSEEN_NODE_SECONDS } from "../texts";
 
 // Arguments: node or '', who asks or '', ms that it counts as alive, ms that the plans of a node are kept. Returns task, who
 // declared it, '1' when that one lives, when a run was planned last and the plan of each.
@@ -75,7 +75,11 @@ export const PLAN = operation(
     delayRun({task = task, node = ${B}, queue = ARGV[at], raw = ARGV[at + 1], kind = ARGV[at + 2], ms = ARGV[at + 3]})
     since = text(time)
   end
-  if isDeclared then rebuild('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan) end
+  if isDeclared then
+    rebuild('HSET', plans, task, by .. '\\n' .. since .. '\\n' .. plan)
+    -- the node may end before it renews its declarations
+    if ${B} ~= '' then expire(plans, ${UNSEEN_NODE_SECONDS * 1000}) end
+  end
   return removed
 `,
 );
@@ -225,8 +229,10 @@ export const REMOVE_LOST = operation(
     SLOTS,
     REMOVE_QUEUE_PART,
     REMOVE_DELAYED_PART,
+    LIVE,
   ],
   `
+  liveNodes()
   local owners, result = try('HGETALL', ns .. 'ah:node-queues') or {}, {}
   for i = 1, #owners, 2 do
     local node = owners[i + 1]
