@@ -390,7 +390,7 @@ return 1`);
 
 /** An earlier call with the same key. */
 export interface KnownCall {
-  /** Of its params. */
+  /** The digest of its params. */
   digest: string;
   /** Undefined while it runs; a function reads a long one. */
   response: string | LongResponse | undefined;

@@ -100,7 +100,7 @@ function deferring(schema: unknown): unknown {
   return isOpen ? { ...result, [DEFERS]: true } : result;
 }
 
-/** Without the keywords that make no difference to pruning. */
+/** The schema without keywords that make no difference to pruning. */
 function namesIn(schema: unknown): unknown {
   if (!isObject(schema)) return schema;
   const {

@@ -265,7 +265,7 @@ function connectionOf(redis: Config[string] | undefined): { tls?: unknown } {
 /** Environments in which other hosts are not expected to reach the server. */
 const PRIVATE_ENVIRONMENTS = ["development", "test"];
 
-/** For the explanation of a missing token. */
+/** The place of the token, for the explanation of a missing one. */
 const TOKEN_PLACE = {
   config: "api",
   remedy: "`openssl rand -hex 32` creates one; `.env` can hold it",

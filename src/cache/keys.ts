@@ -55,7 +55,7 @@ export enum CacheErrorMessages {
 
 /** The result of `load`. */
 export interface CacheObject {
-  /** Without the prefix. */
+  /** The key, without the prefix. */
   key: string;
   value: any;
   /** When it was saved, in ms since the epoch. */

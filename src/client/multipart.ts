@@ -13,7 +13,7 @@ export interface StreamedFile {
 export interface Body {
   content: Blob | ReadableStream<Uint8Array> | string;
   headers?: Record<string, string>;
-  /** Of a stream, which can be sent only once. */
+  /** Set for a stream, which can be sent only once. */
   duplex?: "half";
   /** The error of its stream, because fetch may report only its text. */
   failure?: ClientError;

@@ -316,7 +316,7 @@ function ruleOf(setting: string): Rule {
   return RULES[setting] ?? notNegative;
 }
 
-/** For each entry of a list. */
+/** The rule for a list, whose entries have a rule each. */
 function entries(
   wanted: string,
   isAccepted: (entry: unknown) => boolean,
@@ -338,7 +338,7 @@ const isText = (value: unknown) => typeof value === "string";
 const isNumber = (value: unknown) =>
   value !== "" && Number.isFinite(Number(value));
 
-/** By their names in lower case: they are sent as they are, and browsers ignore what they do not know. */
+/** Rules of attributes, by names in lower case: attributes are sent as they are, and browsers ignore what they do not know. */
 const COOKIE_ATTRIBUTES: ReadonlyMap<string, Rule> = new Map([
   ["domain", rule("a text", isText)],
   ["expires", any],

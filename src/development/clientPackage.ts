@@ -372,7 +372,7 @@ function structureOf(
   return type === undefined ? undefined : PRIMITIVES[type];
 }
 
-/** Without what is a part of its own. */
+/** The schema without its alternatives and parts, which are written separately. */
 function only({ anyOf: _1, oneOf: _2, allOf: _3, ...rest }: JsonSchema) {
   return rest;
 }

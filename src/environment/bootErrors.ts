@@ -115,7 +115,7 @@ export function remedyOfCertificate(reason: string): string | undefined {
   return "redis needs a certificate that is valid and names its host; for one of a private authority set NODE_EXTRA_CA_CERTS to the file of the authority's certificate, in the environment, not in .env";
 }
 
-/** By the type of a server. */
+/** Examples of another port, by the type of a server. */
 const EXAMPLES: Partial<Record<string, string>> = {
   web: ": PORT=8081 npm start",
   socket: ": SOCKET_PORT=5001 npm start",

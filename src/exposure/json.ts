@@ -90,7 +90,7 @@ function errorText(this: Error): string {
   return errorTextForClients(this);
 }
 
-/** For frozen built-in prototypes. */
+/** A replacer that replaces errors, for frozen built-in prototypes. */
 function replaceError(this: unknown, key: string, value: unknown): unknown {
   const original = (this as Record<string, unknown>)[key];
   return original instanceof Error && !hasOwnJson(original)

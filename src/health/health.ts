@@ -16,7 +16,7 @@ import { tryToStore } from "../redis/failover";
 import { defineScript, runScript } from "../redis/script";
 import { withTimeout } from "../utils/promises";
 
-/** Of the keys of this package. */
+/** The prefix of the keys of this package. */
 const PREFIX = "actionhero:";
 const PROBE = defineScript("return 1");
 

@@ -32,7 +32,7 @@ const MAX_DEPTH = 64;
 /** The coercion of one schema, and its referenced parts. */
 interface Document {
   root: JsonSchema;
-  /** Of recursive schemas. */
+  /** Coercions by schema, for recursive ones. */
   known: Map<JsonSchema, Coercion>;
 }
 

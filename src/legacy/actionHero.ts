@@ -19,7 +19,7 @@ type Started = (api: any) => void;
 type Done = () => void;
 
 export interface ActionHero {
-  /** Of the framework; filled when it is loaded. */
+  /** The `api` of the framework; filled when it is loaded. */
   readonly api: any;
   /**
    * Start a server.

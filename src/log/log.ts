@@ -80,7 +80,7 @@ function writeToAll(
   }
 }
 
-/** With the id of the work, and without what `config.logger.redact` names. */
+/** The fields with the id of the work, and without those that `config.logger.redact` names. */
 function completeFields(data: unknown): unknown {
   const requestId = currentWork.id?.();
   const fields =
@@ -152,7 +152,7 @@ export function buildLoggers(): winston.Logger[] {
   });
 }
 
-/** Without loggers, winston is not loaded. */
+/** Loads winston, which a process without loggers does not need. */
 function createLogger(options: winston.LoggerOptions): winston.Logger {
   return (require("winston") as typeof winston).createLogger(options);
 }

@@ -219,7 +219,7 @@ const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** The observations with one set of labels. */
 class Cell {
-  /** Of each bucket without the smaller ones; the last is above all bounds. */
+  /** The counts of each bucket without the smaller ones; the last is above all bounds. */
   private readonly counts = new Array<number>(BOUNDS.length + 1).fill(0);
   private sum = 0;
 

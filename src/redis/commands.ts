@@ -388,7 +388,7 @@ const PROBES = new Set([
 /** A server that is away on one connection is away on another whose oldest command has no reply after this time, in ms. */
 const WAITING_MS = 1_000;
 
-/** Of ioredis: what was sent and has no reply. */
+/** The queue of ioredis: commands that were sent and have no reply. */
 interface CommandQueue {
   peekFront?(): { command: Command } | undefined;
 }

@@ -37,7 +37,7 @@ interface Outage {
 
 /** Follows the connections of one start of the server. */
 export class ConnectionLog {
-  /** By address. */
+  /** The outages by address. */
   private readonly outages = new Map<string, Outage>();
   /** Until when operations may fail that began before the last outage ended, by address, in ms of the monotonic clock. */
   private readonly lateUntil = new Map<string, number>();

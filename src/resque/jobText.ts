@@ -54,7 +54,7 @@ export interface JobMetadata {
   id?: string;
   /** The id of the request or job that enqueued a trackable job. */
   request?: string;
-  /** Of such a job: the span that enqueued it. */
+  /** The span that enqueued a job with an id. */
   trace?: string;
   /** Counts from 1. */
   attempt?: number;

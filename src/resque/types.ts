@@ -9,13 +9,13 @@ export interface ParsedJob {
   class: string;
   queue: string;
   args: any[];
-  /** Of a job that can be looked up with `Queue.job`. */
+  /** The id of a job that can be looked up with `Queue.job`. */
   id?: string;
   /** Counts from 1; set from the second attempt of a job with `retry`. */
   attempt?: number;
-  /** Of a job with an `id`: what it was enqueued for, if that had an id. */
+  /** The id of the work that enqueued a job with an `id`, if that had one. */
   requestId?: string;
-  /** Of such a job: the span that enqueued it, as in the header of this name. */
+  /** The span that enqueued a job with an `id`, as in the header of this name. */
   traceparent?: string;
 }
 

@@ -68,7 +68,7 @@ export class Worker extends EventEmitter {
   running = false;
   /** Runs a job, or is about to fetch the next one. */
   working = false;
-  /** Of the last job; hooks and bodies see those of their own run. */
+  /** The error of the last job; hooks and bodies see that of their own run, and its result. */
   error: Error | null = null;
   result: any = null;
   job: ParsedJob | null = null;

@@ -201,7 +201,7 @@ export const MEMORY_LIMIT_TEXT =
 
 /** The bytes held for all clients of this process: one instance, because they share one heap. */
 class HeldBytes {
-  /** Of holders with more than `FREE_BYTES`. */
+  /** Bytes of holders with more than `FREE_BYTES`. */
   large = 0;
   /** Bytes of small holders, which have a separate limit of the same size. */
   small = 0;

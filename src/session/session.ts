@@ -363,7 +363,7 @@ function sizeOf(fields: ReadonlyMap<string, string>): number {
 
 /** How long sessions live, in ms. */
 interface Lifetimes {
-  /** Without an action that uses the session. */
+  /** How long a session lives without an action that uses it, in ms. */
   ttl: number;
   /** Since it was created or regenerated. */
   maxLifetime: number;

@@ -18,11 +18,11 @@ export interface SessionClient {
   cookies: Record<string, string>;
   rawConnection?: unknown;
   pendingActions: number;
-  /** Of persistent clients: what they keep for all requests. */
+  /** The params that persistent clients keep for all requests. */
   params?: Record<string, unknown>;
   setCookie(name: string, value: string, options?: CookieOptions): unknown;
   clearCookie(name: string, options?: CookieOptions): unknown;
-  /** Of web clients. */
+  /** Exists on connections of web clients. */
   setHeader?: (name: string, value: string) => unknown;
 }
 

@@ -13,7 +13,7 @@ import { fixedDefaults } from "./validateInputs";
 /** A plan is stored as its JSON, so equal plans have their keys in one order. */
 export interface Plan {
   queue: string;
-  /** Of each run. */
+  /** The inputs of each run. */
   inputs: TaskInputs;
   /** In ms, as the task says it. */
   frequency?: number;

@@ -302,7 +302,7 @@ export function knownMethod(method: string): string {
 const NAME = "actionhero";
 const PEER = "@opentelemetry/api";
 
-/** Of the provider that stands there until an SDK is registered, and behind which each SDK is put. */
+/** The provider of OpenTelemetry that delegates to an SDK once one is registered. */
 interface Proxy extends TracerProvider {
   getDelegateTracer?(name: string): unknown;
 }

@@ -252,7 +252,7 @@ export class MemoryData {
     this.tracked.set(id, known, KEEP_JOB_SECONDS * 1000);
   }
 
-  /** Of a job that may be a tracked one. */
+  /** Set the state of a job, if it is tracked. */
   setState(raw: string, fields: JobFields): void {
     const { id } = raw.includes('{"ah":{') ? parseJob(raw, "").job : {};
     if (id !== undefined) this.updateJob(id, fields);

@@ -98,7 +98,7 @@ export type Effect =
 /** The next run of a recurring task. */
 export interface NextRun {
   task: string;
-  /** Of a task that each node runs: the queue of the next run belongs to it. */
+  /** For a task that each node runs: the node whose queue gets the next run. */
   node?: string;
   /** Jobs that it replaces. */
   remove: readonly QueuedJob[];
@@ -109,7 +109,7 @@ export interface NextRun {
   unlessStopped: boolean;
 }
 
-/** Of a tracked job; `result` and `progress` are JSON. */
+/** The fields of a tracked job; `result` and `progress` are JSON. */
 export interface JobFields {
   state?: JobInfo["state"];
   attempt?: number;
@@ -187,7 +187,7 @@ export interface Returned {
 export interface Renewal {
   /** Ids of processes whose lease has ended; at most 20. */
   expired: string[];
-  /** Of the store's clock. */
+  /** The time of the store's clock. */
   nowMs: number;
 }
 
@@ -199,7 +199,7 @@ export interface Promotion {
 }
 
 export interface LockRequest {
-  /** With the namespace. */
+  /** The key, with the namespace. */
   key: string;
   seconds: number;
   /** A lock with an owner has a value of its own; without one it is the second after its end, as in resque. */
@@ -209,7 +209,7 @@ export interface LockRequest {
 }
 
 export interface QueueLockRequest {
-  /** With the namespace. */
+  /** The key, with the namespace. */
   key: string;
   seconds: number;
   /** A lock younger than this may be ahead of its job. */
@@ -268,7 +268,7 @@ export interface PlannedTask {
 
 export interface PlanChange {
   task: string;
-  /** Of a task that each node runs: the queue of the next run belongs to it. */
+  /** For a task that each node runs: the node whose queue gets the next run. */
   node?: string;
   /** From now on the task runs like this. */
   declare?: { by: string; plan: string };
@@ -284,7 +284,7 @@ export interface AwaitedRun {
   queue: string;
   /** The texts that its job can have. */
   raws: readonly string[];
-  /** Of a task that each node runs: the runs of other queues are those of other nodes. */
+  /** For a task that each node runs: the runs in other queues are those of other nodes. */
   onlyInQueue: boolean;
 }
 
@@ -531,14 +531,14 @@ export interface QueueStore {
     entry?: string,
   ): Promise<boolean>;
 
-  /** By name, without the namespace: the second after the end. */
+  /** The locks by name, without the namespace: the second after the end of each. */
   locks(): Promise<Record<string, string>>;
   /**
    * @param key with the namespace
    * @returns 1, or 0 when there was none
    */
   removeLock(key: string): Promise<number>;
-  /** By name behind `stat:`. */
+  /** The counters by name, without `stat:`. */
   stats(): Promise<Record<string, string>>;
   /** Name of the leading scheduler. */
   leader(): Promise<string | null>;

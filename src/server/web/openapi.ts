@@ -362,7 +362,7 @@ function isNull(schema: unknown): boolean {
   return isObject(schema) && schema.type === "null";
 }
 
-/** Of objects, or a union of objects. */
+/** Whether a schema is that of objects, or of a union of objects. */
 function isObjectSchema(
   schema: unknown,
   components: Components,
@@ -404,7 +404,7 @@ export function projectInfo(): Record<string, unknown> {
 type Named = Record<string, object>;
 
 interface Transport {
-  /** Of the channel and the server. */
+  /** The name of the channel and of the server. */
   name: string;
   /** The type of its connections. */
   type: string;

@@ -244,7 +244,7 @@ interface Param {
   schema: Json;
 }
 
-/** By place and name; those of the path by their position, because their names may change. */
+/** The params by place and name; those of the path by their position, because their names may change. */
 function paramsOf(operation: Json, root: Json): Map<string, Param> {
   const params = new Map<string, Param>();
   let position = 0;

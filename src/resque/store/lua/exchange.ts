@@ -41,10 +41,10 @@ export const WITH_EFFECTS = "+";
 /** The number of workers is below this: the number of the call is sent together with it. */
 export const MAX_WORKERS = 1024;
 
-/** Of ARGV. */
+/** The index of the first member in ARGV. */
 const FIRST_MEMBER = 4;
 
-/** Of the list in ARGV[1]. */
+/** The index of the first queue in the list in ARGV[1]. */
 const FIRST_QUEUE = 4;
 
 /**
@@ -73,7 +73,7 @@ const ENDED_ALONE = `
   end
 `;
 
-/** Of the process. */
+/** The id of the process. */
 const ID = `string.sub(process, #ns + ${"ah:proc:".length + 1})`;
 
 /** A worker that the members have lost is listed again, if its owner or the record of its job says that it is still one. */
