@@ -8,6 +8,7 @@
 import { randomUUID } from "node:crypto";
 import type { Redis } from "ioredis";
 import { sleep, timerMs, withTimeout } from "../utils/promises";
+import { storeTime } from "../redis/atomic";
 import { logFailure } from "../redis/outages";
 import { readObject } from "./objects";
 import {
@@ -193,7 +194,7 @@ async function look({ redis, key }: Plan): Promise<Seen> {
   const record = decodeRecord(text);
   if (!record) return { text, found: undefined };
   const { freshUntil = Infinity } = record;
-  return { text, found: { text: text!, isFresh: Date.now() < freshUntil } };
+  return { text, found: { text: text!, isFresh: storeTime(redis) < freshUntil } };
 }
 
 /**
@@ -236,13 +237,13 @@ async function compute(plan: Plan, token: string): Promise<string> {
 }
 
 function writeOf(plan: Plan, value: unknown): Write {
-  const { key, staleTimeMS } = plan;
+  const { key, redis, staleTimeMS } = plan;
   const freshMs = freshTime(plan);
   const isKeptStale = freshMs !== undefined && staleTimeMS > 0;
   return {
     lock: lockKey(key),
     entry: cacheKey(key),
-    text: encodeRecord(value, isKeptStale ? Date.now() + freshMs : undefined),
+    text: encodeRecord(value, isKeptStale ? storeTime(redis) + freshMs : undefined),
     lifetimeMs: freshMs === undefined ? 0 : Math.ceil(freshMs + staleTimeMS),
   };
 }

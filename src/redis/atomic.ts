@@ -48,6 +48,11 @@ export function runAtomically<T>(
   return reply as Promise<T>;
 }
 
+/** The estimated time of redis, in ms, so that processes with different clocks agree; that of this process before the first script. */
+export function storeTime(client: Redis): number {
+  return isEmbedded(client) ? Date.now() : operationsOf(client).estimate();
+}
+
 /** @returns undefined if a Redis Cluster cannot store another key in their slot */
 function prefixOf(client: Redis, keys: readonly string[]): string | undefined {
   return isCluster(client) ? slotPrefix(keys[0]!) : PREFIX;

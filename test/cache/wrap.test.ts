@@ -1,4 +1,6 @@
 import { cache } from "../../src/cache/cache";
+import { api } from "../../src/api";
+import { isEmbedded } from "../../src/redis/engine";
 import { sleep } from "../../src/utils/promises";
 import { describeOnEachEngine } from "../support/engines";
 import { unstalled } from "../support/stopwatch";
@@ -312,6 +314,32 @@ describeOnEachEngine("cache: wrap", (engine) => {
     await until(async () => (await cache.load("key")).value === "new");
     expect(produce).toHaveBeenCalledTimes(1);
     await until(async () => (await cache.locks()).length === 0);
+  });
+
+  test("a value is fresh by the clock of redis, whatever the clock of this host says", async () => {
+    const own = jest.spyOn(Date, "now");
+    try {
+      const options = { expireTimeMS: 600_000, staleTimeMS: 6_000_000 };
+      const produce = jest.fn(() => "value");
+      const { client } = api.redis.clients;
+      for (const shiftMs of [-3_600_000, 3_600_000]) {
+        await engine.flush();
+        const real = performance.timeOrigin + performance.now();
+        own.mockImplementation(() => Math.round(real + shiftMs));
+        const storeMs = isEmbedded(client) ? real + shiftMs : real;
+        await cache.wrap("key", options, produce);
+        const text = await client.get("actionhero:cache:key");
+        const { freshUntil } = JSON.parse(text!);
+        expect(Math.abs(freshUntil - storeMs - 600_000)).toBeLessThan(60_000);
+        // of a process whose clock is right
+        const other = { value: "other", freshUntil: storeMs + 600_000 };
+        await client.set("actionhero:cache:key", JSON.stringify(other));
+        expect(await cache.wrap("key", options, produce)).toBe("other");
+      }
+      expect(produce).toHaveBeenCalledTimes(2);
+    } finally {
+      own.mockRestore();
+    }
   });
 
   test("a refresh that fails leaves the stale value, and the next caller tries again", async () => {
