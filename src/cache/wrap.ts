@@ -194,7 +194,10 @@ async function look({ redis, key }: Plan): Promise<Seen> {
   const record = decodeRecord(text);
   if (!record) return { text, found: undefined };
   const { freshUntil = Infinity } = record;
-  return { text, found: { text: text!, isFresh: storeTime(redis) < freshUntil } };
+  return {
+    text,
+    found: { text: text!, isFresh: storeTime(redis) < freshUntil },
+  };
 }
 
 /**
@@ -243,7 +246,10 @@ function writeOf(plan: Plan, value: unknown): Write {
   return {
     lock: lockKey(key),
     entry: cacheKey(key),
-    text: encodeRecord(value, isKeptStale ? storeTime(redis) + freshMs : undefined),
+    text: encodeRecord(
+      value,
+      isKeptStale ? storeTime(redis) + freshMs : undefined,
+    ),
     lifetimeMs: freshMs === undefined ? 0 : Math.ceil(freshMs + staleTimeMS),
   };
 }
