@@ -73,7 +73,7 @@ export const DEFAULT = {
             origins:
               | string
               | RegExp
-              | readonly (string | RegExp)[]
+              | (string | RegExp)[]
               | ((origin: string) => boolean);
             credentials?: boolean;
             methods?: string[];

@@ -63,7 +63,8 @@ function entriesOf(
   if (values.some(isFile))
     return values.map((item) => [key, isFile(item) ? item : String(item)]);
   const isNested = typeof value === "object" && value !== null;
-  if (isNested && isQueryable(value, 1)) return pairsOf([key, value]);
+  if (isNested && isKeptKey(key) && isQueryable(value, 1))
+    return pairsOf([key, value]);
   if (typeof value === "string") return [[key, value]];
   const json = jsonOf(action, value) as string | undefined;
   return json === undefined ? [] : [[key, { json }]];

@@ -125,7 +125,7 @@ export const SPECIAL: Readonly<Record<string, readonly SettingKind[]>> = {
   "web.cors.headers": ["list"],
   "web.cors.maxAge": ["number"],
   "web.cors.methods": ["list"],
-  "web.cors.origins": [],
+  "web.cors.origins": ["function", "list", "object", "string"],
   "web.csrf": ["boolean", '"all"'],
   "web.dotfiles": ['"allow"', '"ignore"'],
   "web.extensionTypes": ['"all"', '"safe"'],

@@ -821,6 +821,20 @@ describe("files", () => {
     },
   );
 
+  test("params without a name select no other action", async () => {
+    config.web.formBrackets = true;
+    const picture = new File(["x"], "a.txt");
+    for (const params of [
+      { "": { action: "refuses" } },
+      { "": { apiVersion: "7" } },
+      { "]": { action: "refuses" } },
+    ])
+      await expect(
+        open(urls.http()).call("upload", { picture, title: "mine", ...params }),
+      ).resolves.toMatchObject({ title: "mine" });
+    config.web.formBrackets = false;
+  });
+
   test.each<[string, object]>([
     ["null", { note: null }],
     ["a null number", { num: null }],

@@ -394,7 +394,7 @@ function declaredKinds(): Map<string, string[]> {
     for (const part of type.isUnion() ? type.types : [type]) {
       if (checker.getIndexTypeOfType(part, ts.IndexKind.String)) continue;
       if (!(part.flags & ts.TypeFlags.Object)) continue;
-      if (checker.isArrayType(part)) continue;
+      if (checker.isArrayType(part) || part.symbol.name === "RegExp") continue;
       for (const property of part.getProperties()) {
         if (property.name === "_toExpand") continue;
         if (setting === "general.paths") continue;

@@ -9,8 +9,12 @@ import { RUN_TYPESCRIPT } from "../../support/sources";
 import { repositoryRoot } from "../../support/temporaryProject";
 import type { Result } from "./simulation";
 
-const { SIMULATION_SEEDS, SIMULATION_REDIS_SEEDS, SIMULATION_FIRST } =
-  process.env;
+const {
+  SIMULATION_SEEDS,
+  SIMULATION_SECONDS,
+  SIMULATION_REDIS_SEEDS,
+  SIMULATION_FIRST,
+} = process.env;
 
 /**
  * How many seeds are run: `SIMULATION_SEEDS=1000000 npx jest test/resque/simulation` is the long form.
@@ -22,7 +26,10 @@ export const REDIS_SEEDS = Number(SIMULATION_REDIS_SEEDS ?? 200);
 export const FIRST = Number(SIMULATION_FIRST ?? 1);
 
 /** A slow machine runs fewer, unless it was said how many: no further seed begins after so long, in ms. */
-export const LIMIT_MS = SIMULATION_SEEDS === undefined ? 15_000 : undefined;
+export const LIMIT_MS =
+  SIMULATION_SEEDS === undefined
+    ? Number(SIMULATION_SECONDS ?? 15) * 1000
+    : undefined;
 export const REDIS_LIMIT_MS =
   SIMULATION_REDIS_SEEDS === undefined ? 15_000 : undefined;
 
