@@ -42,7 +42,7 @@ export const DEFAULT = {
       // a port, or the path of a unix socket
       port: (process.env.PORT || 8080) as number | string,
       // a separate port for /healthz and /readyz (config/health.ts); undefined: they are on `port`
-      healthPort: process.env.HEALTH_PORT as number | string | undefined,
+      healthPort: undefined as number | string | undefined,
       // the address to listen on; "::" and null for all; ignored for a unix socket
       bindIP: "::" as string | null,
       // a second listener, for HTTPS: { enabled: true, keyFile, certFile, port: 4443, bindIP }

@@ -239,7 +239,10 @@ const status = rule(
 );
 const hashName = rule(
   'a hash that node has, such as "sha256"',
-  (value) => typeof value !== "string" || !value || getHashes().includes(value),
+  (value) =>
+    typeof value !== "string" ||
+    !value ||
+    getHashes().some((name) => name.toLowerCase() === value.toLowerCase()),
 );
 const text = entries(
   "a text that is not empty",

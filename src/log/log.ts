@@ -138,9 +138,11 @@ function levelOf(logger: winston.Logger, severity: unknown): string {
     : "info";
 }
 
-/** The levels that at least one of the loggers has; empty without loggers. */
+/** The levels of the framework and those that at least one of the loggers has; empty without loggers. */
 export function knownLevels(): string[] {
-  return [...new Set(loggers.flatMap(({ levels }) => Object.keys(levels)))];
+  if (loggers.length === 0) return [];
+  const all = [loggerTools, ...loggers].map(({ levels }) => levels);
+  return [...new Set(all.flatMap((levels) => Object.keys(levels)))];
 }
 
 /** One for each entry of the configuration. */

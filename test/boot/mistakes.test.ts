@@ -1,5 +1,6 @@
 /** A boot warns of mistakes that only a client or a job would meet. */
 import * as path from "node:path";
+import * as winston from "winston";
 
 process.env.PORT = "0";
 process.env.ENABLE_TCP_SERVER = "false";
@@ -7,6 +8,7 @@ process.env.ENABLE_TCP_SERVER = "false";
 import {
   api,
   config,
+  loggers,
   Process,
   projectRoot,
   rebuildConfig,
@@ -121,12 +123,27 @@ describe("a value that is not accepted", () => {
     process.env.HEALTH_PORT = "nine";
     rebuildConfig();
     config.general.checkSettings = true;
+    config.web.healthPort = process.env.HEALTH_PORT; // as in new projects
     await expect(new Process().start()).rejects.toMatchObject({
       message:
         'web.healthPort is "nine", and must be a port, from 0 to 65535 (HEALTH_PORT)',
       data: undefined,
     });
     delete process.env.HEALTH_PORT;
+  });
+
+  test("is not a level of the framework, whatever levels the loggers have", () => {
+    overridden(true);
+    delete process.env.ACTIONHERO_CONFIG_OVERRIDES;
+    rebuildConfig();
+    config.general.checkSettings = true;
+    // without `levels`, winston's are those of npm, which have "warn" for "warning"
+    const own = loggers.splice(0, loggers.length, winston.createLogger());
+    try {
+      expect(checkSettings).not.toThrow();
+    } finally {
+      loggers.splice(0, loggers.length, ...own);
+    }
   });
 
   test("is a warning without general.checkSettings, in every environment", () => {

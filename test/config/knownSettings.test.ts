@@ -285,6 +285,7 @@ test.each([
       },
     },
   ],
+  ["a hash in any case", { web: { formOptions: { hashAlgorithm: "SHA256" } } }],
   ["a setting that is not there by default", { general: { defaultLimit: 9 } }],
   ["rooms", { general: { startingChatRooms: { lobby: {} } } }],
 ])("%s are accepted", (_, changes) => {

@@ -45,6 +45,7 @@ const NOT_ABOUT_SECURITY: Record<string, string> = {
   "tasks.carryContext": "log lines of a job lead to its request",
   "tasks.sortInputs": "jobs are found whatever the order of keys",
   "tasks.unknownJobs": "jobs wait for the processes of a new version",
+  "web.healthPort": "one variable says where probes are",
   "web.openapi": "in production it is off as before",
   "web.listErrors": "it tells no more than one error at a time does",
   "web.errorPages": "people read a page where a file is missing",

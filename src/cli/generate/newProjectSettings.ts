@@ -734,6 +734,19 @@ export const production = {
     newProject: "1048576",
   },
 
+  {
+    ...changed(
+      "web.healthPort",
+      "undefined as",
+      "process.env.HEALTH_PORT as",
+      "the health check of the `Dockerfile` asks that port, too",
+    ),
+    v29: "none",
+    newProject:
+      "`HEALTH_PORT`; without it, probes are on the web server's port",
+    paths: [], // equal while the variable is not set
+  },
+
   changed(
     "web.jsonp",
     "true",
