@@ -17,6 +17,8 @@ export const MAX_HEADERS = 200;
 const TOO_MANY_HEADERS = `the request has more than ${MAX_HEADERS} header lines`;
 const NOT_ONE_HOST = "the request must name one host";
 const NO_TARGET = "the target of the request must be a path or a URL";
+const UNKNOWN_EXPECTATION =
+  "the server meets no other expectation than 100-continue";
 const NO_VERSION = "the request must be HTTP/1.0 or HTTP/1.1";
 
 /** The reason for refusing a request. */
@@ -28,8 +30,9 @@ export interface TargetFault {
 /**
  * Normalize the target: of an absolute URL, as proxies send it, `req.url` keeps path and query, and its host
  * replaces the header (RFC 9112 section 3.2.2).
- * @returns the fault of a request whose version, target or host is ambiguous (RFC 9112 sections 2.3 and 3), or that has
- * too many headers (RFC 6585 section 5); otherwise undefined
+ * @returns the fault of a request whose version, target or host is ambiguous (RFC 9112 sections 2.3 and 3), that has too
+ * many headers (RFC 6585 section 5), or that expects something else than 100-continue (RFC 9110 section 10.1.1); otherwise
+ * undefined
  */
 export function normalizeTarget(req: IncomingMessage): TargetFault | undefined {
   // node serves request lines without a version, as HTTP/0.9 had them, and those of HTTP/2
@@ -37,8 +40,15 @@ export function normalizeTarget(req: IncomingMessage): TargetFault | undefined {
     return { status: req.httpVersionMajor < 1 ? 400 : 505, text: NO_VERSION };
   if (req.rawHeaders.length > 2 * MAX_HEADERS)
     return { status: 431, text: TOO_MANY_HEADERS };
+  if (req.headers.expect !== undefined && !isExpectationMet(req))
+    return { status: 417, text: UNKNOWN_EXPECTATION };
   const text = faultOfTarget(req);
   return text === undefined ? undefined : { status: 400, text };
+}
+
+/** Servers ignore what clients of HTTP/1.0 expect. */
+function isExpectationMet({ headers, httpVersionMinor }: IncomingMessage) {
+  return httpVersionMinor < 1 || /^100-continue$/i.test(headers.expect ?? "");
 }
 
 function faultOfTarget(req: IncomingMessage): string | undefined {

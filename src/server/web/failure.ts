@@ -174,20 +174,6 @@ function resetStatusMessage(res: ServerResponse): void {
 
 // --- Responds to requests with an ambiguous target or host, or a host that is not allowed.
 
-/** RFC 9110 section 10.1.1. */
-const UNKNOWN_EXPECTATION: TargetFault = {
-  status: 417,
-  text: "the server meets no other expectation than 100-continue",
-};
-
-/** Refuse what a client expects other than `100-continue`; node would, without the headers of every response. */
-export function refuseExpectation(
-  req: IncomingMessage,
-  res: ServerResponse,
-): void {
-  refuseTarget(req, res, UNKNOWN_EXPECTATION, settings().web);
-}
-
 /** Respond to a request that `normalizeTarget` does not accept. */
 export function refuseTarget(
   req: IncomingMessage,

@@ -8,7 +8,6 @@ import { listen, readCertificateFiles } from "../listen";
 import { admitConnection } from "../proxies";
 import { watchHandOvers } from "../handOver";
 import { MAX_HEADERS } from "../requestTarget";
-import { refuseExpectation } from "./failure";
 import { WebResponse } from "./write";
 import type { WebServer } from "./webServer";
 import { destroyAfter } from "../drain";
@@ -42,7 +41,8 @@ export function prepareListener(
   watchHandOvers(server, { isBusy: (socket) => web.isBusy(socket) });
   // whether the client may send its body is decided when the body is wanted
   server.on("checkContinue", handle);
-  server.on("checkExpectation", refuseExpectation);
+  // refused as other requests are, in their order; node would write the response at once
+  server.on("checkExpectation", handle);
   return server;
 }
 

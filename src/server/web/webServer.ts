@@ -303,7 +303,10 @@ export class WebServer extends Server {
     serveWhenBooted(
       req.socket,
       () => this.work(req, res, traffic),
-      () => refuseWhileBooting(req, res),
+      () => {
+        this.queues.countForeign(traffic, res);
+        refuseWhileBooting(req, res);
+      },
     );
   }
 
@@ -338,16 +341,24 @@ export class WebServer extends Server {
       const { overload } = api;
       if (overload?.isOverloaded === true)
         return this.refuse(res, traffic, overloadedError(overload));
-      const fault = normalizeTarget(req);
-      if (fault !== undefined)
-        return refuseTarget(req, res, fault, settings().web);
-      for (const intercept of this.interceptors)
-        if (intercept(req, res)) return this.queues.countForeign(traffic, res);
-      if (redirectToAllowedHost(req, res, settings().web)) return;
+      if (this.respondEarly(req, res))
+        return this.queues.countForeign(traffic, res);
       this.accept(res, traffic);
     } catch (error) {
       respondPlainly(this, res, error);
     }
+  }
+
+  /** Respond to a request that needs no connection: refused, redirected, or of another listener. */
+  private respondEarly(req: IncomingMessage, res: ServerResponse): boolean {
+    const fault = normalizeTarget(req);
+    if (fault !== undefined) {
+      refuseTarget(req, res, fault, settings().web);
+      return true;
+    }
+    for (const intercept of this.interceptors)
+      if (intercept(req, res)) return true;
+    return redirectToAllowedHost(req, res, settings().web);
   }
 
   /** Refuse a request without a connection, and before its body is read. */

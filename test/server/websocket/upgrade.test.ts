@@ -299,6 +299,30 @@ describe("bad upgrades are refused", () => {
     );
   });
 
+  test.each([
+    ["with another expectation", "Host: localhost\r\nExpect: foo", 417],
+    ["for two hosts", "Host: localhost\r\nHost: other", 400],
+    ["for a host that is redirected", "Host: other.com", 302],
+    ["for an unknown action", "Host: localhost", 404],
+  ])(
+    "an upgrade behind a refused request %s ends the connection after its response",
+    async (_what, head, status) => {
+      config.web.allowedRequestHosts =
+        status === 302 ? ["http://localhost"] : [];
+      const raw = await rawSocket();
+      raw.socket.write(
+        behind(
+          `POST /api/nothing HTTP/1.1\r\n${head}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`,
+        ),
+      );
+      await raw.closed;
+      expect(raw.text().match(/HTTP\/1\.1 \d+/g)).toEqual([
+        `HTTP/1.1 ${status}`,
+      ]);
+      config.web.allowedRequestHosts = [];
+    },
+  );
+
   test("a client that leaves after an upgrade behind a request leaves nothing behind", async () => {
     const open = () =>
       Object.values((api.servers.servers.web as WebServer).sockets);
