@@ -181,6 +181,7 @@ export class MultiWorker extends EventEmitter {
           reaped: (id, jobs) => this.emit("reaped", id, jobs),
           repaired: (jobs) => this.emit("repaired", jobs),
           silent: (id) => this.emit("silent", id),
+          alone: (job, isOver) => this.emit("alone", job, isOver),
           skewed: (ms) => this.emit("skew", ms),
         },
       },

@@ -260,6 +260,7 @@ export class Worker extends EventEmitter {
           reaped: (id, jobs) => this.notify("reaped", id, jobs),
           repaired: (jobs) => this.notify("repaired", jobs),
           silent: (id) => this.notify("silent", id),
+          alone: (job, isOver) => this.notify("alone", job, isOver),
           skewed: (ms) => this.notify("skew", ms),
         },
       },

@@ -69,6 +69,8 @@ interface ProcessListener {
   repaired(jobs: readonly Returned[]): void;
   /** Another process does not renew its lease, and is still connected. */
   silent(process: string): void;
+  /** A job that killed its workers begins to run alone in this process, or has ended. */
+  alone(job: QueuedJob, isOver: boolean): void;
   /** The clock of this machine is `ms` ahead of the store's (behind when negative); 0 when it is right again. */
   skewed(ms: number): void;
 }
@@ -445,11 +447,16 @@ export class WorkerProcess {
   }
 
   private async run(member: Member, job: QueuedJob): Promise<void> {
-    if (member === this.exclusive && !(await this.untilExclusive(member)))
-      return void this.move(member, "finished");
+    const isAlone = member === this.exclusive;
+    if (isAlone) {
+      this.listener.alone(job, false);
+      if (!(await this.untilExclusive(member)))
+        return void this.move(member, "finished");
+    }
     this.busy++;
     const outcome = await member.runner.run(job, member.lease);
     this.busy--;
+    if (isAlone) this.listener.alone(job, true);
     this.onRunEnded();
     if (this.holds(member)) member.outcome = outcome;
     else if (!member.isCut) member.runner.dropped();

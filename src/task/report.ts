@@ -9,10 +9,11 @@ import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
 import { noteWriteAccepted, noteUnavailable } from "../redis/outages";
+import { parseJob } from "../resque/jobText";
 import type { RetryInfo } from "../resque/jobView";
 import type { Queue } from "../resque/queue";
 import type { Scheduler } from "../resque/scheduler";
-import type { Returned } from "../resque/store/store";
+import type { QueuedJob, Returned } from "../resque/store/store";
 
 /** The job that is enqueued. */
 interface Sending {
@@ -255,6 +256,13 @@ export function logMultiWorker(multiWorker: MultiWorker): void {
       "notice",
     ),
   );
+  multiWorker.on("alone", ({ queue, raw }: QueuedJob, isOver: boolean) => {
+    const name = parseJob(raw, queue).job.class;
+    const state = isOver
+      ? "has ended: this process fetches jobs again"
+      : "runs alone, because its workers died twice: this process fetches no other job until it has ended";
+    log(`[ worker ] a job of the task ${name} ${state}`, "notice", { queue });
+  });
   multiWorker.on("reaped", (id: string, jobs: readonly Returned[]) =>
     log(
       `[ worker ] cleaned up after the dead process ${id}`,

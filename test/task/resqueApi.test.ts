@@ -14,6 +14,7 @@ import { api, config, loggers, specHelper, task, Task } from "../../src/index";
 import { MultiWorker } from "../../src/resque/multiWorker";
 import { Queue } from "../../src/resque/queue";
 import { Scheduler } from "../../src/resque/scheduler";
+import { NO_OUTCOME, workerIdentity } from "../../src/resque/store/store";
 import { restoreConfig } from "../support/withConfig";
 
 restoreConfig();
@@ -399,6 +400,35 @@ describeOnEachEngine("api.resque", (engine) => {
       expect(await task.retryAndRemoveFailed(failed)).toBe(true);
       expect((await done)[3]).toBe("ran");
       expect(await task.failedCount()).toBe(0);
+    });
+
+    test("a job whose workers died twice runs alone, and the log says when it begins and when it has ended", async () => {
+      const { store } = api.resque.queue.connection;
+      await api.resque.stopMultiWorker();
+      addTask({ name: "suspect", run: async () => "ran" });
+      await api.resque.queue.enqueue("default", "suspect", [{}]);
+      for (const process of ["first", "second"]) {
+        await store.register(process, 0, "gone");
+        const worker = workerIdentity(`${process}:1`, "default");
+        await store.join(process, worker, 0);
+        const slots = [{ worker, outcome: NO_OUTCOME, want: true }];
+        await store.exchange({
+          process,
+          number: 1,
+          queues: ["default"],
+          slots,
+        });
+        expect(await store.reap(process, 0)).toMatchObject([
+          { what: "requeued" },
+        ]);
+      }
+      await api.resque.startMultiWorker();
+      const fields = { level: "notice", queue: "default" };
+      expect(
+        await lineOf(/task suspect runs alone, because its workers died twice/),
+      ).toMatchObject(fields);
+      expect(await lineOf(/task suspect has ended/)).toMatchObject(fields);
+      removeTask("suspect");
     });
 
     test("a task that is not there yet waits for a process that has it, and the log says so once", async () => {

@@ -95,6 +95,8 @@ export class MemoryData {
   failedCount = 0;
   orphansRepairedAt = -Infinity;
   leading?: { name: string; until: number };
+  /** The process that runs a suspect alone, or ran the last one. */
+  private aloneTurn = { process: "", sinceMs: 0, untilMs: 0 };
   private readyNames?: string[];
 
   /** @param wakeUps waits survive a flush of the data */
@@ -153,6 +155,29 @@ export class MemoryData {
     return !crashes.isEmpty && crashes.get(queue + raw) === MAX_CRASHES;
   }
 
+  /**
+   * Whether a suspect may run alone: none runs in another process, and other jobs have had their turn. A clock that is before
+   * the last one's beginning was set back.
+   */
+  private mayRunAlone(): boolean {
+    const { process, sinceMs, untilMs } = this.aloneTurn;
+    const member = this.processes.get(process)?.alone;
+    if (member !== undefined && this.workers.get(member)?.job) return false;
+    return this.clock() >= untilMs || this.clock() < sinceMs;
+  }
+
+  beginAlone(process: string): void {
+    this.aloneTurn = { process, sinceMs: this.clock(), untilMs: 0 };
+  }
+
+  /** Other jobs have their turn for as long as the suspect took. */
+  endAlone(process: string): void {
+    const { aloneTurn } = this;
+    if (aloneTurn.process !== process) return;
+    aloneTurn.process = "";
+    aloneTurn.untilMs = 2 * this.clock() - aloneTurn.sinceMs;
+  }
+
   /** Names of queues with jobs, sorted. */
   ready(): readonly string[] {
     this.readyNames ??= [...this.lists.keys()].sort();
@@ -170,9 +195,19 @@ export class MemoryData {
     this.wakeUps.queueHasJobs(queue, this.nodeOfQueue.get(queue));
   }
 
+  /** A suspect that may not run yet stays under suspicion. */
+  private mayRun(job: QueuedJob): boolean {
+    if (!this.isSuspect(job) || this.mayRunAlone()) return true;
+    this.crashes.set(job.queue + job.raw, MAX_CRASHES, CRASH_SECONDS * 1000);
+    return false;
+  }
+
+  /** The first job of the queue that may run. */
   take(queue: string): string | undefined {
     const list = this.lists.get(queue);
-    const raw = list?.shift();
+    const raw = this.crashes.isEmpty
+      ? list?.shift()
+      : list?.takeFirst((job) => this.mayRun({ queue, raw: job }));
     if (list?.length === 0) this.dropList(queue);
     return raw;
   }
@@ -646,6 +681,18 @@ class JobList {
     this.items[this.head++] = "";
     if (this.head * 2 > this.items.length) this.compact();
     return raw;
+  }
+
+  /** Remove the first job that is accepted. */
+  takeFirst(accepts: (raw: string) => boolean): string | undefined {
+    for (let at = this.head; at < this.items.length; at++) {
+      const raw = this.items[at]!;
+      if (!accepts(raw)) continue;
+      if (at === this.head) return this.shift();
+      this.items.splice(at, 1);
+      return raw;
+    }
+    return undefined;
   }
 
   /** Whether the job is there, or may be: a long list is not searched. A bare job is found with any context, too. */

@@ -878,12 +878,13 @@ function report(
 function endAlone(
   data: MemoryData,
   process: Process,
-  { job }: ListedWorker,
+  { job, owner }: ListedWorker,
   { kind }: Outcome,
 ): void {
   if (job && kind === "none") return;
   if (job && kind !== "uncounted") data.crashes.delete(job.queue + job.raw);
   process.alone = undefined;
+  data.endAlone(owner);
 }
 
 function fetchAll(
@@ -892,15 +893,19 @@ function fetchAll(
   own: readonly (ListedWorker | undefined)[],
   call: ExchangeCall,
 ): void {
-  if (process.alone !== undefined && !data.workers.get(process.alone)?.job)
+  if (process.alone !== undefined && !data.workers.get(process.alone)?.job) {
     process.alone = undefined;
+    data.endAlone(call.process);
+  }
   own.forEach((listed, index) => {
     if (!listed || listed.job || !call.slots[index]!.want) return;
     if (process.alone !== undefined) return;
     const job = fetch(data, call);
     if (!job) return;
     listed.job = { ...job, sinceMs: data.clock() };
-    if (data.isSuspect(job)) process.alone = listed.identity.member;
+    if (!data.isSuspect(job)) return;
+    process.alone = listed.identity.member;
+    data.beginAlone(call.process);
   });
 }
 

@@ -215,8 +215,14 @@ class MemoryState implements StoreState {
     for (const entry of failed) visit(entry, "failed");
   }
 
-  inconsistency(): undefined {
-    return undefined;
+  inconsistency(): string | undefined {
+    const { processes, workers } = this.data;
+    const alone = [...processes].filter(
+      ([, process]) => process.alone && workers.get(process.alone)?.job,
+    );
+    return alone.length > 1
+      ? `jobs run alone in ${alone.map(([id]) => id).join(" and ")}`
+      : undefined;
   }
 
   private get data() {

@@ -84,7 +84,9 @@ for _, member in ipairs(redis.call('SMEMBERS', ns .. 'workers')) do
   workers[#workers + 1] = {member, owner or '', record or ''}
 end
 for _, id in ipairs(redis.call('ZRANGE', ns .. 'ah:procs', 0, -1)) do
-  processes[#processes + 1] = {id, redis.call('HGET', ns .. 'ah:proc:' .. id, 'call')}
+  local call, alone = unpack(redis.call('HMGET', ns .. 'ah:proc:' .. id, 'call', 'alone'))
+  if alone and redis.call('EXISTS', ns .. 'worker:' .. alone) == 0 then alone = false end
+  processes[#processes + 1] = {id, call, alone or ''}
 end
 local waitingCount = 0
 for _, count in ipairs(redis.call('HVALS', ns .. 'ah:waiting')) do waitingCount = waitingCount + count end
@@ -101,7 +103,7 @@ type Snapshot = [
   delayed: string[][],
   waiting: string[][],
   workers: [member: string, owner: string, record: string][],
-  processes: [id: string, call: string][],
+  processes: [id: string, call: string, alone: string][],
   failed: string[],
   processed: number,
   failedCount: number,
@@ -375,6 +377,9 @@ class RedisState implements StoreState {
       return `${delayed.flat().length} jobs are delayed, ${String(dueCount)} have a time`;
     if (waiting.flat().length !== waitingCount)
       return `${waiting.flat().length} jobs wait for a slot, ${String(waitingCount)} are counted`;
+    const alone = this.snapshot[4].filter(([, , worker]) => worker !== "");
+    if (alone.length > 1)
+      return `jobs run alone in ${alone.map(([id]) => id).join(" and ")}`;
     return undefined;
   }
 }

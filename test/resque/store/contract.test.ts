@@ -5,6 +5,7 @@ import {
   workerIdentity,
   type Effect,
   type NextRun,
+  type QueuedJob,
   type QueueStore,
   type WorkerIdentity,
 } from "../../../src/resque/store/store";
@@ -989,6 +990,94 @@ describeOnEachStore("the store of the queue", (context) => {
         actor.queues.unshift("q");
         const jobs = [poison, one, two];
         expect(await actor.exchange(all)).toEqual({ jobs, problems: [] });
+      });
+
+      test("runs alone in one process of the cluster at a time: others pass it over, and have their turn", async () => {
+        const suspect = job("suspect");
+        await store.enqueue("other", [suspect.raw]);
+        for (const id of ["third", "fourth"]) await die(id, ["other"]);
+        const { actor, workers } = await threeWorkers();
+        const [worker] = workers;
+        actor.queues.splice(0, 1, "q", "other");
+        expect(await actor.next(worker)).toEqual(poison);
+
+        const other = await Actor.start(store, "o", ["other", "q"]);
+        const free = await other.worker();
+        await store.enqueue("other", ["behind"]);
+        const behind = { queue: "other", raw: "behind" };
+        expect(await other.next(free)).toEqual(behind);
+        await advance(20_000);
+        expect(await other.next(free, SUCCESS)).toEqual(one);
+        expect(await store.jobs("other", 0, -1)).toEqual([suspect.raw]);
+
+        // as long as the first one ran
+        actor.queues.reverse();
+        expect(await actor.next(worker, SUCCESS)).toEqual(two);
+        expect(await other.next(free, SUCCESS)).toBeUndefined();
+        await advance(19_000);
+        expect(await other.next(free)).toBeUndefined();
+        await advance(10_000);
+        expect(await other.next(free)).toEqual({
+          queue: "other",
+          raw: suspect.raw,
+        });
+      });
+
+      test("stays under suspicion for as long as it waits for its turn", async () => {
+        const suspect = job("suspect");
+        await store.enqueue("other", [suspect.raw]);
+        for (const id of ["third", "fourth"]) await die(id, ["other"]);
+        const { actor, workers } = await threeWorkers();
+        expect(await actor.next(workers[0])).toMatchObject({ queue: "other" });
+        for (let i = 0; i < 4; i++) {
+          await advance(1_200_000);
+          const other = await Actor.start(store, `o${i}`);
+          expect((await other.next(await other.worker()))?.raw).not.toBe(
+            poison.raw,
+          );
+        }
+        await actor.report(workers[0], SUCCESS);
+        for (let i = 0; i < 4; i++) {
+          expect(await actor.next(workers[1])).toBeUndefined();
+          await advance(1_210_000);
+        }
+        const slot = { worker: workers[1], outcome: NO_OUTCOME, want: true };
+        const reply = { jobs: [poison], problems: [], alone: 0 };
+        expect(await actor.exchange([slot])).toEqual(reply);
+      });
+
+      test("does not wait for a process that died with another one", async () => {
+        const suspect = job("suspect");
+        await store.enqueue("other", [suspect.raw]);
+        for (const id of ["third", "fourth"]) await die(id, ["other"]);
+        await die("fifth", ["q"]);
+        const { actor, workers } = await threeWorkers();
+        actor.queues.unshift("other");
+        expect((await actor.next(workers[0]))?.raw).toBe(suspect.raw);
+      });
+
+      test("does not hide the jobs behind it, however many there are", async () => {
+        const many = Array.from({ length: 250 }, (_, n) => job(`many${n}`).raw);
+        await store.enqueue("many", many);
+        for (const id of ["third", "fourth"]) {
+          const actor = await Actor.start(store, id, ["many"]);
+          for (const raw of many) {
+            const worker = await actor.worker(`${id}:${raw.length}:${raw}`);
+            await actor.next(worker);
+          }
+          await advance(30_001);
+          await store.reap(id, 0);
+        }
+        const { actor, workers } = await threeWorkers();
+        actor.queues.unshift("q");
+        expect(await actor.next(workers[0])).toEqual(poison);
+        await store.enqueue("many", ["behind"]);
+        const other = await Actor.start(store, "o", ["many"]);
+        const free = await other.worker();
+        let found: QueuedJob | undefined;
+        for (let i = 0; i < 3 && !found; i++) found = await other.next(free);
+        expect(found).toEqual({ queue: "many", raw: "behind" });
+        expect((await store.jobs("many", 0, -1)).sort()).toEqual(many.sort());
       });
 
       test("is given back by a worker that leaves, and its process goes on", async () => {

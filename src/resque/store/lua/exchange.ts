@@ -1,5 +1,5 @@
 /** The script that workers call for every job. */
-import { nodeQueue } from "../texts";
+import { CRASH_SECONDS, KEEP_JOB_SECONDS, nodeQueue } from "../texts";
 import { EFFECTS } from "./effects";
 import {
   BASE,
@@ -47,9 +47,67 @@ const FIRST_MEMBER = 4;
 /** The index of the first queue in the list in ARGV[1]. */
 const FIRST_QUEUE = 4;
 
+/** The id of the process. */
+const ID = `string.sub(process, #ns + ${"ah:proc:".length + 1})`;
+
+/** Suspects at the head of a queue that one call passes over; so many are put at its end, so that the jobs behind them are found. */
+const MAX_PASSED = 100;
+
 /**
- * The job that runs alone has ended, or is no longer the worker's: the process may fetch again. A job that has run is no longer
- * suspected.
+ * - `mayRunAlone()`: whether a suspect may run. `ah:alone` says which process of the cluster runs one, or ran the last one: when that
+ *   one began, and until when other jobs have their turn. It ends with the registration of the process.
+ * - `pick(list)`: takes the first job of the queue that may run. A suspect that may not stays where it is, and under suspicion; true
+ *   then.
+ */
+const PICK = `
+  local turn, mayRun = ns .. 'ah:alone', nil
+  local function mayRunAlone()
+    local known = try('HMGET', turn, 'process', 'since', 'until')
+    if not known then
+      redis.call('DEL', turn)
+      return true
+    end
+    local member = try('HGET', ns .. 'ah:proc:' .. (known[1] or ''), 'alone')
+    if member and redis.call('EXISTS', ns .. 'worker:' .. member) == 1 then return false end
+    -- a clock that is before the beginning was set back
+    return now() >= tonumber(known[3] or '0') or now() < tonumber(known[2] or '0')
+  end
+  local function keepSuspected(id, ends)
+    if ends - now() > ${CRASH_SECONDS * 500} then return end
+    redis.call('ZADD', suspected, text(now() + ${CRASH_SECONDS * 1000}), id)
+    expire(suspected, ${CRASH_SECONDS * 1000})
+    expire(ns .. 'ah:crash:' .. id, ${CRASH_SECONDS * 1000})
+  end
+  function pick(list)
+    while passed < ${MAX_PASSED} do
+      local raw = try('LINDEX', list, passed)
+      if not raw then return nil, passed > 0 end
+      local id = redis.sha1hex(queue .. raw)
+      local ends = tonumber(try('ZSCORE', suspected, id) or '0')
+      if ends > now() and mayRun == nil then mayRun = mayRunAlone() end
+      if ends <= now() or mayRun then
+        redis.call('LREM', list, 1, raw)
+        return raw
+      end
+      keepSuspected(id, ends)
+      passed = passed + 1
+    end
+    for _ = 1, passed do redis.call('RPUSH', list, redis.call('LPOP', list)) end
+    return nil, true
+  end
+`;
+
+/** The process begins to run a job alone. */
+const BEGIN_ALONE = `
+  redis.call('HSET', process, 'alone', alone)
+  local turn = ns .. 'ah:alone'
+  redis.call('HSET', turn, 'process', ${ID}, 'since', text(now()), 'until', '0')
+  expire(turn, ${KEEP_JOB_SECONDS * 1000})
+`;
+
+/**
+ * The job that runs alone has ended, or is no longer the worker's: the process may fetch again, and other jobs have their turn for
+ * as long as this one took. A job that has run is no longer suspected.
  */
 const ENDED_ALONE = `
   local record = ns .. 'worker:' .. alone
@@ -70,11 +128,11 @@ const ENDED_ALONE = `
   if outcome or not job then
     redis.call('HDEL', process, 'alone')
     alone = false
+    local turn = ns .. 'ah:alone'
+    local known = try('HMGET', turn, 'process', 'since') or {}
+    if known[1] == ${ID} then redis.call('HSET', turn, 'process', '', 'until', text(2 * now() - tonumber(known[2] or '0'))) end
   end
 `;
-
-/** The id of the process. */
-const ID = `string.sub(process, #ns + ${"ah:proc:".length + 1})`;
 
 /** A worker that the members have lost is listed again, if its owner or the record of its job says that it is still one. */
 const LIST_AGAIN = `
@@ -200,7 +258,7 @@ if failures > 0 then try('INCRBY', ns .. 'stat:failed', failures) end
 local node, after, paused, named = head[3], ARGV[3], {}, {}
 local nextName, index, page, at, isAny, wakeAny = ${FIRST_QUEUE}, nil, nil, 1, false, nil
 local queue, wakeList, low, high
-local suspects = false
+local suspected, pick, passed = ns .. 'ah:suspect-jobs', nil, 0
 -- queues take turns: those behind the last one are the first
 local function turnPage(from, to)
   low, high = from, to
@@ -247,9 +305,10 @@ end
 -- as many jobs as are missing, of one queue: none when there are none
 local function fetch()
   while queue do
-    local list, jobs = ns .. 'queue:' .. queue, nil
-    if missing == 1 or suspects then
-      local raw = try('LPOP', list)
+    local list, jobs, isLeft = ns .. 'queue:' .. queue, nil, false
+    if missing == 1 or pick then
+      local raw
+      if pick then raw, isLeft = pick(list) else raw = try('LPOP', list) end
       if raw then return {raw} end
     else
       jobs = try('LRANGE', list, 0, missing - 1)
@@ -258,7 +317,8 @@ local function fetch()
         return jobs
       end
     end
-    if page then redis.call('ZREM', index, queue) end
+    if page and not isLeft then redis.call('ZREM', index, queue) end
+    passed = 0
     advance()
   end
   return {}
@@ -268,8 +328,10 @@ local wanted = missing > 0 and not alone
 local hasLooked = wanted
 if wanted then
   -- nearly always there is neither
-  if redis.call('EXISTS', ns .. 'ah:suspect-jobs', ns .. 'ah:paused') > 0 then
-    suspects = redis.call('EXISTS', ns .. 'ah:suspect-jobs') == 1
+  if redis.call('EXISTS', suspected, ns .. 'ah:paused') > 0 then
+    if redis.call('EXISTS', suspected) == 1 then
+      ${PICK}
+    end
     for _, name in ipairs(try('SMEMBERS', ns .. 'ah:paused') or {}) do
       local own = name .. ${NODE_PART} .. node
       paused[name] = true
@@ -304,9 +366,9 @@ for worker = 1, workerCount do
     reply[size + 2] = raw
     size = size + 2
     redis.call('SET', ns .. 'worker:' .. ARGV[${FIRST_MEMBER - 1} + worker], '{"worker":' .. json(names[worker]) .. middle .. raw .. '}')
-    if suspects and tonumber(try('ZSCORE', ns .. 'ah:suspect-jobs', redis.sha1hex(queue .. raw)) or '0') > now() then
+    if pick and tonumber(try('ZSCORE', suspected, redis.sha1hex(queue .. raw)) or '0') > now() then
       alone, wanted = ARGV[${FIRST_MEMBER - 1} + worker], false
-      redis.call('HSET', process, 'alone', alone)
+      ${BEGIN_ALONE}
       lone = worker
     end
   elseif present[worker] then
