@@ -63,6 +63,9 @@ declare module "../api" {
   }
 }
 
+/** A heartbeat that is later than now by more than this was sent before the clock of redis was set back, in ms. */
+const CLOCK_SLACK_MS = 5_000;
+
 /** How long one node may take to clean up after another before a third one may try, in ms. */
 const CLAIM_MS = 60_000;
 
@@ -139,9 +142,17 @@ redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', time) .. ' ' .. ARGV[
 return before`);
 
 // KEYS: register. Returns the time of redis in ms, then id and entry of each node in turn.
-// Atomic, so that ages refer to the moment of reading, regardless of the clocks of the nodes.
+// Atomic, so that ages refer to the moment of reading, regardless of the clocks of the nodes. A heartbeat later than now was sent before
+// the clock was set back: its age begins now.
 const READ = defineTimed(`
 local found = redis.call('HGETALL', KEYS[1])
+for i = 2, #found, 2 do
+  local seen, record = string.match(found[i], '^(%d+) (.*)$')
+  if seen and tonumber(seen) > time + ${CLOCK_SLACK_MS} then
+    found[i] = string.format('%.0f', time) .. ' ' .. record
+    redis.pcall('HSET', KEYS[1], found[i - 1], found[i])
+  end
+end
 table.insert(found, 1, string.format('%.0f', time))
 return found`);
 

@@ -129,7 +129,7 @@ export function nextJob(taskName: string, { queue, inputs }: Plan): QueuedJob {
 
 /**
  * When a plan is due next by the clock of the store.
- * @param sinceMs when the last run was planned
+ * @param sinceMs when the last run was planned; later than now, if the clock was set back
  * @returns "never" when its cron expression has no future time
  */
 export async function nextDue(
@@ -141,7 +141,7 @@ export async function nextDue(
     const frequency = wholeMs(plan.frequency, "the frequency of a task");
     return sinceMs === undefined
       ? { inMs: frequency }
-      : { atMs: sinceMs + frequency };
+      : { atMs: Math.min(sinceMs, await store().now()) + frequency };
   }
   const atMs = nextCronTime(cron, timeZone, await store().now());
   return atMs === undefined ? "never" : { atMs };

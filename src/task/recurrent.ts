@@ -11,6 +11,7 @@ import type {
   QueuedJob,
   AwaitedRun,
 } from "../resque/store/store";
+import { CLOCK_SLACK_MS } from "../resque/store/texts";
 import { unlessFull, logFailure, runStopStep } from "../redis/outages";
 import { requireQueue, requireTask, type Task } from "./task";
 import {
@@ -272,9 +273,7 @@ async function enqueueFirst({ task, declared }: Planned): Promise<boolean> {
     return false;
   }
   const { atMs } = due as { atMs: number };
-  const times: number[] = [];
-  for (const list of argsOfRuns(plan))
-    times.push(...(await queue.scheduledAt(plan.queue, task.name, list)));
+  const times = await delayedTimes(task, plan);
   // a queued run schedules the next one
   if (times.length === 0 && (await isQueued(task, plan))) return false;
   // an overdue run starts as soon as a scheduler promotes it
@@ -283,6 +282,15 @@ async function enqueueFirst({ task, declared }: Planned): Promise<boolean> {
   // the time may have come meanwhile: a run that was planned before runs at present, the first one of all is due at once
   const isOver = now >= atMs && Boolean(declared?.sinceMs);
   return planNextRun(task, plan, isOver ? await nextDue(plan) : due);
+}
+
+/** The seconds for which runs are delayed. */
+async function delayedTimes({ name }: Task, plan: Plan): Promise<number[]> {
+  const queue = requireQueue();
+  const times: number[] = [];
+  for (const args of argsOfRuns(plan))
+    times.push(...(await queue.scheduledAt(plan.queue, name, args)));
+  return times;
 }
 
 async function isQueued({ name }: Task, plan: Plan): Promise<boolean> {
@@ -389,6 +397,7 @@ export async function enqueueLostRecurrentTasks(
   const inForce: Planned[] = [];
   for (const planned of await plannedHere(onlyOwn))
     if (await isInForce(planned)) inForce.push(planned);
+  for (const planned of inForce) await planAgainIfAhead(planned);
   const runs = inForce.flatMap(({ task }) => awaitedRun(task));
   const missing = new Set(
     await requireQueue().connection.store.missingRuns(runs),
@@ -401,6 +410,24 @@ export async function enqueueLostRecurrentTasks(
       log(`enqueued the periodic task ${name}, which was lost`, "warning");
   }
   return missed;
+}
+
+/**
+ * A delayed run that was planned before the clock of the queue was set back is planned anew: it would wait until the clock has
+ * caught up. One that is queued or runs plans the next one itself.
+ */
+async function planAgainIfAhead({ task, declared }: Planned): Promise<void> {
+  const plan = planOf(task);
+  if (!plan || !declared?.sinceMs) return;
+  const aheadMs =
+    declared.sinceMs - (await requireQueue().connection.store.now());
+  if (aheadMs <= CLOCK_SLACK_MS || (await isStopped(task.name))) return;
+  if ((await delayedTimes(task, plan)).length === 0) return;
+  if (await planNextRun(task, plan, await nextDue(plan)))
+    log(
+      `the clock of the queue was set back by ${aheadMs} ms or more: the periodic task ${task.name} was planned anew`,
+      "warning",
+    );
 }
 
 /** Empty for a task that is not recurring any more: it was changed in this process. */

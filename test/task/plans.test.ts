@@ -106,6 +106,72 @@ describeOnEachEngine("a periodic task that was changed", () => {
     expect(await store().delayedSeconds()).toEqual([nextYear / 1000]);
   });
 
+  describe("when the clock of the queue is set back", () => {
+    let clock: jest.SpyInstance;
+    beforeEach(() => {
+      const now = store().now.bind(store());
+      clock = jest
+        .spyOn(store(), "now")
+        .mockImplementation(async () => (await now()) - 2 * HOUR_MS);
+    });
+    afterEach(() => clock.mockRestore());
+
+    const search = () => enqueueLostRecurrentTasks(new Set());
+
+    /** As it was before: the next run is due an hour after a time that is two hours ahead. */
+    async function bootAhead(definition: Partial<Task>): Promise<void> {
+      await boot(definition);
+      const [second] = await store().delayedSeconds();
+      const raws = second
+        ? await store().delayedJobs(second)
+        : await store().jobs("default", 0, -1);
+      const queued = { queue: "default", raw: raws[0] };
+      await store().plan({
+        task: "tick",
+        remove: [queued],
+        next: { ...queued, due: { inMs: 3 * HOUR_MS } },
+      });
+      expect(await waiting()).toEqual([{ queue: "default", hours: 3 }]);
+    }
+
+    test("its frequency counts from now on", async () => {
+      await bootAhead({ frequency: HOUR_MS });
+      await search();
+      expect(await waiting()).toEqual([{ queue: "default", hours: 1 }]);
+    });
+
+    test("its cron time is the next one from now on", async () => {
+      await bootAhead({ cron: "0 * * * *" });
+      await search();
+      const [next] = await waiting();
+      expect(next.hours).toBeLessThan(0);
+    });
+
+    test("one that was stopped stays so", async () => {
+      await bootAhead({ frequency: HOUR_MS });
+      await task.stopRecurrentTask("tick");
+      await search();
+      expect(await waiting()).toEqual([]);
+    });
+
+    test("one that waits in its queue goes on", async () => {
+      await bootAhead({ frequency: HOUR_MS });
+      const [second] = await store().delayedSeconds();
+      const [raw] = await store().delayedJobs(second);
+      await store().removeDelayed(raw);
+      await store().enqueue("default", [raw]);
+      await search();
+      expect(await waiting()).toEqual([{ queue: "default" }]);
+    });
+
+    test("a changed frequency counts from now on", async () => {
+      await bootAhead({ frequency: HOUR_MS });
+      removeTask("tick");
+      await boot({ frequency: 5 * HOUR_MS });
+      expect(await waiting()).toEqual([{ queue: "default", hours: 3 }]);
+    });
+  });
+
   test("its new frequency counts from the last run on", async () => {
     await bootAndRun({ frequency: HOUR_MS });
     expect(await waiting()).toEqual([{ queue: "default", hours: 1 }]);

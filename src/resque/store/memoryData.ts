@@ -32,8 +32,9 @@ export interface Process {
   /** Number of its last call. */
   call: number;
   connection: string;
-  /** End of its lease. */
+  /** End of its lease, and how long that is, in ms. */
   deadline: number;
+  leaseMs: number;
   members: Set<string>;
   /** The worker whose job runs alone. */
   alone?: string;

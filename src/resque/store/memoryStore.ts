@@ -5,6 +5,7 @@ import {
   jobInfoOf,
   KEEP_JOB_SECONDS,
   lockValue,
+  CLOCK_SLACK_MS,
   MAX_EXPIRED,
   nodeQueue,
   recordText,
@@ -202,6 +203,7 @@ export class MemoryStore implements QueueStore {
         call: known?.call ?? 0,
         connection: connectionName,
         deadline: this.clock() + ttlMs,
+        leaseMs: ttlMs,
         members: known?.members ?? new Set(),
         alone: known?.alone,
       });
@@ -783,6 +785,10 @@ export class MemoryStore implements QueueStore {
 
   private renewal({ processes }: MemoryData): Renewal {
     const nowMs = this.clock();
+    // a later end was set before the clock was set back
+    for (const process of processes.values())
+      if (process.deadline > nowMs + process.leaseMs + CLOCK_SLACK_MS)
+        process.deadline = nowMs + process.leaseMs;
     const expired = [...processes].filter(
       ([, { deadline }]) => deadline <= nowMs,
     );

@@ -106,3 +106,5 @@ export const MAX_EXPIRED = 20;
 export const UNSEEN_NODE_SECONDS = 3600;
 /** A job that no worker without its definition fetched for this long is no longer counted as unknown. */
 export const UNKNOWN_SECONDS = 120;
+/** A time that is later than it can be by more than this, in ms, was set before the clock was set back. */
+export const CLOCK_SLACK_MS = 5_000;

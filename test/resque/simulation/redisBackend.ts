@@ -19,8 +19,11 @@ import type { SimProcess, World } from "./world";
 const PREFIX = "resque:";
 /** Names the connections of all simulated processes, under another name than the engine asks for: their leases decide. */
 const CONNECTION = "simulated";
-/** A key whose end the simulated clock decides about must not end by the real one, in ms. */
-const NEVER_MS = 1e12;
+/**
+ * A key whose end the simulated clock decides about must not end by the real one, in ms: it is longer than a run takes, and not so long
+ * that a scheduler takes it for an end that was set before the clock was set back.
+ */
+const NEVER_MS = 170_000;
 /** The client gives a blocking call up so much later than redis, in ms. */
 const BLOCK_GRACE_MS = 500;
 

@@ -1091,6 +1091,23 @@ describeOnEachStore("the store of the queue", (context) => {
       });
     });
 
+    test("a lease that was set while the clock was ahead ends in time after the clock was set back", async () => {
+      await advance(3_600_000);
+      await Actor.start(store, "dead");
+      await store.register("slow", 120_000, "connection slow");
+      await Actor.start(store, "p");
+      await advance(-3_600_000);
+      const renew = async () =>
+        (await store.renew("p", 30_000, [], []))!.expired.sort();
+      expect(await renew()).toEqual([]);
+      await advance(20_000);
+      expect(await renew()).toEqual([]);
+      await advance(20_000);
+      expect(await renew()).toEqual(["dead"]);
+      await advance(100_000);
+      expect(await renew()).toEqual(["dead", "slow"]);
+    });
+
     test("processes without a connection are told from those that are only late", async () => {
       await Actor.start(store, "p");
       context.dead.add("connection p");

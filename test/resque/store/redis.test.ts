@@ -673,6 +673,15 @@ describeOnRedis("the store on redis", () => {
       expect(await redis.get(key)).toBe("one");
     });
 
+    test("a lead that lasts longer than it can is cut: the clock of redis was set back", async () => {
+      const key = "resque:resque_scheduler_leader_lock";
+      await redis.set(key, "old", "PX", 180_000);
+      expect(await store.lead("one", 30_000)).toBeGreaterThan(100_000);
+      await redis.set(key, "dead", "PX", 3_600_000);
+      expect(await store.lead("one", 30_000)).toBe(30_000);
+      expect(await redis.pttl(key)).toBeLessThanOrEqual(30_000);
+    });
+
     test("a dead process is reaped although the leases were lost", async () => {
       const actor = await Actor.start(store, "p");
       await store.enqueue("q", [job(1).raw]);

@@ -1,5 +1,5 @@
 /** Scripts of processes and their workers: registration, leases, and jobs of dead workers. */
-import { MAX_EXPIRED, UNKNOWN_SECONDS } from "../texts";
+import { CLOCK_SLACK_MS, MAX_EXPIRED, UNKNOWN_SECONDS } from "../texts";
 import {
   A,
   ARG,
@@ -24,8 +24,18 @@ import {
 
 const RETURNING = [JSON_TEXT, QUEUES, FAIL, REQUEUE, SLOTS, REQUEUE_JOB_OF];
 
+/**
+ * `expired(ms)`: the time and the ids whose lease is over. A lease that ends later than it can was set before the clock was set back:
+ * it begins anew. `ms` is that of the caller.
+ */
 const EXPIRED = `
-local function expired()
+local function expired(ms)
+  for _, id in ipairs(try('ZRANGEBYSCORE', ns .. 'ah:procs', '(' .. text(time + ms + ${CLOCK_SLACK_MS}), '+inf') or {}) do
+    local ends, lease = redis.call('ZSCORE', ns .. 'ah:procs', id), tonumber(try('HGET', ns .. 'ah:proc:' .. id, 'lease') or '')
+    if lease and tonumber(ends) > time + lease + ${CLOCK_SLACK_MS} then
+      redis.call('ZADD', ns .. 'ah:procs', text(time + lease), id)
+    end
+  end
   local ids = try('ZRANGEBYSCORE', ns .. 'ah:procs', '-inf', text(time), 'LIMIT', 0, ${MAX_EXPIRED}) or {}
   table.insert(ids, 1, text(time))
   return ids
@@ -57,8 +67,8 @@ export const REGISTER = operation(
   allowWhenFull()
   rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
   redis.call('HSETNX', ns .. 'ah:proc:' .. ${A}, 'call', '0')
-  redis.call('HSET', ns .. 'ah:proc:' .. ${A}, 'connection', ${C})
-  return expired()
+  redis.call('HSET', ns .. 'ah:proc:' .. ${A}, 'connection', ${C}, 'lease', ${B})
+  return expired(${B})
 `,
 );
 
@@ -72,6 +82,7 @@ export const RENEW = operation(
   allowWhenFull()
   rebuild('ZADD', ns .. 'ah:procs', text(time + ${B}), ${A})
   rebuild('HSETNX', ns .. 'ah:proc:' .. ${A}, 'connection', ${C})
+  redis.call('HSETNX', ns .. 'ah:proc:' .. ${A}, 'lease', ${B})
   local at = ${ARG + 4}
   for _ = 1, tonumber(${D}) do
     local member = ARGV[at] .. ':' .. ARGV[at + 2]
@@ -79,7 +90,7 @@ export const RENEW = operation(
     at = at + 3
   end
   renewLocks(at)
-  return expired()
+  return expired(${B})
 `,
 );
 

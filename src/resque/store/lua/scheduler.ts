@@ -1,4 +1,5 @@
 /** Scripts of the scheduler: leadership, due jobs, and upkeep of slots and queues. */
+import { CLOCK_SLACK_MS } from "../texts";
 import {
   A,
   ARG,
@@ -15,8 +16,12 @@ import {
   SLOTS,
 } from "./shared";
 
+/** The longest leadership of a scheduler of version 29, in ms. */
+const LONGEST_LEAD_MS = 180_000;
+
 // Arguments: name, ms. Returns 0 for the leader; else the ms after which the leadership of another one ends, or a negative number
-// when that is unknown.
+// when that is unknown. One that lasts longer than it can was set before the clock was set back: it is cut, and its leader renews it
+// if it is alive.
 export const LEAD = operation(
   [REBUILD],
   `
@@ -25,6 +30,10 @@ export const LEAD = operation(
   local leader = rebuild('GET', key)
   if leader and leader ~= ${A} then
     local left = redis.call('PTTL', key)
+    if left > math.max(${LONGEST_LEAD_MS}, ${B}) + ${CLOCK_SLACK_MS} then
+      left = tonumber(${B})
+      expire(key, left)
+    end
     return text(left == 0 and 1 or left)
   end
   if not leader then redis.call('SET', key, ${A}) end
