@@ -124,17 +124,18 @@ describeOnEachEngine("membership", (engine) => {
     ).toHaveLength(1);
   });
 
-  test("a node that was seen later than now is lost in time: the clock of redis was set back", async () => {
-    if (engine.embedded) return; // other nodes need a redis
-    const seenAt = Date.now() + 3_600_000;
-    const text = `${seenAt} ${JSON.stringify(record())}`;
-    const register = "{actionhero:cluster}:actionhero:nodes";
-    await engine.client().hset(register, "other", text);
-    expect(await ids()).toEqual(["other"]);
-    await joinNodes();
-    await until(async () => (await readNodes()).nodes.length === 1);
-    expect(lost).toEqual([expect.objectContaining({ id: "other" })]);
-  });
+  // other nodes need a redis
+  if (!engine.embedded)
+    test("a node that was seen later than now is lost in time: the clock of redis was set back", async () => {
+      const seenAt = Date.now() + 3_600_000;
+      const text = `${seenAt} ${JSON.stringify(record())}`;
+      const register = "{actionhero:cluster}:actionhero:nodes";
+      await engine.client().hset(register, "other", text);
+      expect(await ids()).toEqual(["other"]);
+      await joinNodes();
+      await until(async () => (await readNodes()).nodes.length === 1);
+      expect(lost).toEqual([expect.objectContaining({ id: "other" })]);
+    });
 
   test("what fails while clearing up is repeated, and does not keep other hooks from running", async () => {
     const failing = jest.fn().mockRejectedValueOnce(new Error("not yet"));
