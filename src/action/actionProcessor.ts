@@ -324,6 +324,7 @@ export class ActionProcessor<ActionClass extends Action = any> {
   ): Promise<Outcome> {
     const { timeout } = this.actionTemplate!;
     const timed = timeout ? this.cancellation() : undefined;
+    if (timed) timed.onLateEnd = () => this.saveLate(call);
     timed?.startTimer(timeout!);
     let thrown: unknown;
     let status: ActionsStatus;
@@ -431,10 +432,21 @@ export class ActionProcessor<ActionClass extends Action = any> {
       this.response = {};
       return this.failOnUnawaited(call, ActionsStatus.GenericError, unsaved);
     }
+    this.logUnsaved(unsaved);
+    return this.failOnUnawaited(call, status, thrown);
+  }
+
+  /** What an action changes after its timeout is saved when it ends, since no other step of it follows. */
+  private saveLate({ sessions }: Call): void {
+    void sessions?.save(this.connection)?.then((unsaved) => {
+      if (unsaved !== undefined) this.logUnsaved(unsaved);
+    });
+  }
+
+  private logUnsaved(unsaved: unknown): void {
     log(`the session was not saved: ${errorText(unsaved)}`, "error", {
       action: this.action,
     });
-    return this.failOnUnawaited(call, status, thrown);
   }
 
   /** An action fails by a failed call of its connection's methods that it did not await. */

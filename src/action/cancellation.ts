@@ -12,6 +12,8 @@ export class Cancellation {
   timeout: StatusError | undefined = undefined;
   /** Whether the time of the action is counted at the moment. */
   isTimed = false;
+  /** Called when the part that was given up at the timeout has ended. */
+  onLateEnd: () => void = () => undefined;
   private controller: AbortController | undefined = undefined;
   private timer: NodeJS.Timeout | undefined = undefined;
   private giveUp: ((error: Error) => void) | undefined = undefined;
@@ -52,7 +54,7 @@ export class Cancellation {
   untilTimeout<T>(work: PromiseLike<T>, name: string | null): Promise<T> {
     return new Promise((resolve, reject) => {
       const giveUp = (error: Error) => {
-        watchAbandoned(work, name);
+        watchAbandoned(work, name, this.onLateEnd);
         reject(error);
       };
       const forget = () => {
@@ -105,10 +107,17 @@ export function hasClientLeft(error: unknown): boolean {
 /**
  * Watches an action that continues after its timeout: it still counts for `general.overload`, and its error is logged.
  */
-function watchAbandoned(work: PromiseLike<unknown>, name: string | null): void {
+function watchAbandoned(
+  work: PromiseLike<unknown>,
+  name: string | null,
+  onEnd: () => void,
+): void {
   const { overload } = api;
   overload?.enter();
-  const leave = () => overload?.leave();
+  const leave = () => {
+    overload?.leave();
+    onEnd();
+  };
   work.then(leave, (error: unknown) => {
     leave();
     if (failureOf(error) instanceof StatusError) return; // it stopped because of its signal

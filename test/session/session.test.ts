@@ -2,6 +2,7 @@
 import { EventEmitter, once } from "node:events";
 import { describeOnEachEngine } from "../support/engines";
 import { FlakyProxy } from "../support/flakyProxy";
+import { LogLines } from "../support/logLines";
 import { until } from "../support/until";
 import { closeAll, SocketPeer, startSocketApp } from "../support/socketApp";
 import { addActions, ask } from "../support/webApp";
@@ -86,6 +87,17 @@ describeOnEachEngine("stored sessions", (engine) => {
             gates.emit("waiting");
             await once(gates, "goOn");
           }
+          if (params.fails) throw new Error("failed after writing");
+        },
+      },
+      late: {
+        timeout: 1,
+        inputs: { fails: {} },
+        run: async ({ store, params, signal }: Data) => {
+          if (!signal.aborted) await once(signal, "abort");
+          gates.emit("waiting");
+          await once(gates, "goOn");
+          store.set("left", 7);
           if (params.fails) throw new Error("failed after writing");
         },
       },
@@ -234,6 +246,29 @@ describeOnEachEngine("stored sessions", (engine) => {
     expect((await browser.ask("who")).user).toBe("ann");
     browser.cookie = browser.cookie.replace("__Host-", "");
     expect((await browser.ask("who")).user).toBeNull();
+  });
+
+  test.each(["late", "late?fails=1"])(
+    "what an action (%s) changes after its timeout is saved when it ends",
+    async (path) => {
+      const browser = await signedIn();
+      const response = browser.ask(path);
+      await once(gates, "waiting");
+      expect((await response).code).toBe("AH_ACTION_TIMEOUT");
+      gates.emit("goOn");
+      await until(async () => (await valuesOf(browser.cookie))["v:left"] === "7"); // prettier-ignore
+    },
+  );
+
+  test("a session that begins after the timeout of an action is lost with a line: its cookie comes too late", async () => {
+    const log = new LogLines("error");
+    const response = new Browser().ask("late");
+    await once(gates, "waiting");
+    await response;
+    gates.emit("goOn");
+    await until(() => log.at("error", /the session was not saved/).length > 0);
+    log.stop();
+    expect(await keys()).toEqual([]);
   });
 
   test("regenerate keeps the values under another id, and the old cookie is worth nothing", async () => {
