@@ -266,7 +266,8 @@ async function refusal(
 ): Promise<unknown> {
   const worded = await wordedError("rateLimited", connection, limit, resetMs);
   if (typeof worded !== "string") return worded;
-  return Object.assign(errorOfText(worded), { code: 429 });
+  const facts = { status: 429, code: 429, expose: true };
+  return Object.assign(errorOfText(worded), facts);
 }
 
 function redisIsAway(): HttpError {

@@ -147,6 +147,7 @@ describeOnEachEngine("the rate limit", (engine) => {
     expect(await peer.ask("hello")).toMatchObject({
       error: "too many requests (limit 3 per 60000 ms)",
       context: "response",
+      code: 429,
     });
     await peer.close();
   });
@@ -163,7 +164,10 @@ describeOnEachEngine("the rate limit", (engine) => {
     ]);
     for (let i = 0; i < 3; i++)
       expect((await client.action("hello")).hello).toBe("world");
-    expect((await client.action("hello")).error).toMatch(/too many requests/);
+    expect(await client.action("hello")).toMatchObject({
+      error: expect.stringMatching(/too many requests/),
+      code: 429,
+    });
     expect((await other.action("hello")).hello).toBe("world");
     for (const { ws } of [client, other]) ws.terminate();
     await Promise.all([client.closed, other.closed]);
@@ -263,6 +267,7 @@ describeOnEachEngine("the rate limit", (engine) => {
       "Error: too many requests (limit 3 per 60000 ms)",
     );
     expect(refused.data).toEqual({});
+    expect(refused.code).toBe(429);
     expect((await client.action("hello")).error).toMatch(/too many requests/);
     client.send({ event: "quit" });
     await client.closed;
