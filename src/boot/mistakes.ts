@@ -12,6 +12,7 @@ import {
   type SettingProblem,
 } from "../config/knownSettings";
 import { originOfSetting, replacedSettings } from "../config/load";
+import { problemOfStopTimeout } from "../environment/env";
 import { ActionheroError } from "../errors";
 import { knownLevels, log } from "../log/log";
 import { problemOfPath } from "../route/matchUrl";
@@ -26,10 +27,14 @@ import type { ActionheroConfigInterface, BaseLimit } from "../config/types";
  */
 export function checkSettings(): void {
   const problems = invalidValues(config, knownLevels());
+  const message = problemOfStopTimeout();
+  if (message) problems.push({ setting: STOP_TIMEOUT, message, isName: false });
   if (problems.length === 0) return;
   if (settings().general.checkSettings) throw refusalOf(problems);
   for (const problem of problems) log(`config: ${textOf(problem)}`, "warning");
 }
+
+const STOP_TIMEOUT = "ACTIONHERO_SHUTDOWN_TIMEOUT";
 
 function refusalOf(problems: readonly SettingProblem[]): Error {
   const error = new ActionheroError(
@@ -38,7 +43,8 @@ function refusalOf(problems: readonly SettingProblem[]): Error {
   );
   const [first] = problems as [SettingProblem];
   const { setting } = first;
-  if (variableOf(first)) return error; // its message names it
+  // its message names it
+  if (setting === STOP_TIMEOUT || variableOf(first)) return error;
   const file = originOfSetting(setting, config)?.file;
   const [namespace = ""] = setting.split(".");
   error.data = file

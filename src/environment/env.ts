@@ -14,8 +14,15 @@ export function readEnv(): string {
 
 /** How long a stop may take before the process exits anyway, in ms: `ACTIONHERO_SHUTDOWN_TIMEOUT`, by default 30 s. */
 export function stopTimeout(): number {
-  const given = parseInt(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT ?? "", 10);
-  return timerMs(given || DEFAULT_STOP_TIMEOUT_MS);
+  const given = Number(process.env.ACTIONHERO_SHUTDOWN_TIMEOUT);
+  return timerMs(given > 0 ? given : DEFAULT_STOP_TIMEOUT_MS);
+}
+
+/** @returns what is wrong with `ACTIONHERO_SHUTDOWN_TIMEOUT`; undefined without it, or if it is a number of ms */
+export function problemOfStopTimeout(): string | undefined {
+  const text = process.env.ACTIONHERO_SHUTDOWN_TIMEOUT;
+  if (!text || Number(text) > 0) return undefined;
+  return `must be a number of ms, not ${JSON.stringify(text)}`;
 }
 
 // --- The name of this process in the cluster.

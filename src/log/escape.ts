@@ -97,13 +97,15 @@ function escapeOne(character: string): string {
 /**
  * JSON, or at least a text.
  * @param max the length at which it is cut, in characters
+ * @param replacer as of `JSON.stringify`
  */
 export function jsonForLogging(
   value: unknown,
   max = MAX_TEXT_LENGTH,
+  replacer?: JsonReplacer,
 ): string | undefined {
   try {
-    const text = JSON.stringify(value)?.slice(0, max);
+    const text = JSON.stringify(value, replacer)?.slice(0, max);
     return text && escapeJson(text);
   } catch {
     // circular, or a throwing toJSON: a log line must not fail a request
@@ -118,4 +120,30 @@ export function plainText(value: unknown): string {
   } catch {
     return Object.prototype.toString.call(value);
   }
+}
+
+type JsonReplacer = (key: string, value: unknown) => unknown;
+
+/** Shows errors in one JSON text with their properties: JSON itself has the enumerable ones only. */
+export function errorsInJson(): JsonReplacer {
+  // one object for each error, so that JSON detects a cause that contains the error
+  const shown = new Map<Error, object>();
+  return (_key, value) => {
+    if (!(value instanceof Error)) return value;
+    let properties = shown.get(value);
+    if (!properties) shown.set(value, (properties = propertiesOf(value)));
+    return properties;
+  };
+}
+
+/** The properties of an error that a log line shows. */
+export function propertiesOf(error: Error): object {
+  const { name, message, stack, cause } = error;
+  const { errors } = error as { errors?: unknown };
+  return Object.assign(
+    { name, message, stack },
+    error,
+    cause !== undefined && { cause },
+    errors !== undefined && { errors },
+  );
 }

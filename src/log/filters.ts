@@ -1,7 +1,7 @@
 /** Copies of params and responses that are safe and short enough for a log line. */
 import { settings } from "../config/settings";
 import { hasPath, isPlainObject, replacePath } from "../utils/objects";
-import { escapeControls, jsonForLogging } from "./escape";
+import { escapeControls, jsonForLogging, propertiesOf } from "./escape";
 
 /** The maximum length of the params in a log line, in characters: a client sends many with few bytes. */
 const MAX_PARAMS_LENGTH = 8 * 1024;
@@ -313,6 +313,7 @@ function propertiesInJson(value: object): object | undefined {
   if (ArrayBuffer.isView(value)) return undefined;
   const json = jsonOf(value);
   if (typeof json !== "object" || json === null) return undefined;
+  if (json instanceof Error) return propertiesOf(json);
   return Array.isArray(json) || isPlainObject(json) ? json : { ...json };
 }
 

@@ -6,7 +6,7 @@ import type {
   ActionheroConfigInterface,
 } from "../config/types";
 import { settings } from "../config/settings";
-import { cutText } from "./escape";
+import { cutText, plainText } from "./escape";
 import { redactFields } from "./filters";
 import {
   type BufferedTransport,
@@ -73,11 +73,31 @@ function writeToAll(
     const level = levelOf(logger, severity);
     const own = ownTransportsOf(logger);
     if (!isEnabled(logger, level, own)) continue;
-    if (!isComplete) data = completeFields(data);
+    if (!isComplete) data = readableFields(data);
     isComplete = true;
     const styles = level === severity ? undefined : stylesOf(severity);
-    write(logger, { level, message, styles, isEscaped, own }, data);
+    const line: Line = { level, message, styles, isEscaped, own };
+    try {
+      write(logger, line, data);
+    } catch (error) {
+      // a getter may throw at any reading: the next fields have none
+      write(logger, line, unreadable(error));
+    }
   }
+}
+
+/** As `completeFields`: log lines are often written where an error is handled, so they must not throw one. */
+function readableFields(data: unknown): unknown {
+  try {
+    return completeFields(data);
+  } catch (error) {
+    return completeFields(unreadable(error));
+  }
+}
+
+/** The fields of a line whose own cannot be read. */
+function unreadable(error: unknown): { unprintable: string } {
+  return { unprintable: `cannot be shown: ${plainText(error)}` };
 }
 
 /** The fields with the id of the work, and without those that `config.logger.redact` names. */
@@ -214,7 +234,8 @@ function writeTo(
   { level, message, isEscaped = false }: DirectLine,
   data: object,
 ): boolean {
-  if (message.includes("%")) return false;
+  // winston also takes a message that is not a text
+  if (typeof message !== "string" || message.includes("%")) return false;
   if ((data as { message?: unknown }).message) return false; // winston joins the two texts
 
   const toLine = lineMakerOf(format);

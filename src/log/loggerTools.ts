@@ -4,6 +4,7 @@ import type * as winston from "winston";
 import { withFields } from "../utils/objects";
 import {
   cutText,
+  errorsInJson,
   escapeField,
   escapeJson,
   quoteField,
@@ -252,7 +253,7 @@ function toJsonLine(
   info.timestamp ??= timestamp();
   if (info.error === "") info.error = undefined; // an action without an error, as on the console
   try {
-    const json = JSON.stringify(info);
+    const json = JSON.stringify(info, errorsInJson());
     const line = isEscaped ? json : escapeJson(json);
     return line.length > MAX_JSON_LINE_LENGTH ? toShortLine(info, line) : line;
   } catch (error) {
@@ -324,8 +325,11 @@ function newPair(name: string): Pair {
 }
 
 function toShortLine(info: LogInfo, line: string): string {
-  const shorter = JSON.stringify(info, (_key, value: unknown) =>
-    typeof value === "string" ? cutText(value, CUT_LENGTH) : value,
+  const showErrors = errorsInJson();
+  const shorter = JSON.stringify(info, (key, value: unknown) =>
+    typeof value === "string"
+      ? cutText(value, CUT_LENGTH)
+      : showErrors(key, value),
   );
   return shorter.length > MAX_JSON_LINE_LENGTH
     ? unprintable(info, `${line.length} characters`)
@@ -357,7 +361,7 @@ function isShort(value: unknown): boolean {
 function asText(value: unknown): string {
   const text = plainText(value);
   if (typeof value !== "object" || !text.includes("[object ")) return text;
-  const json = jsonForLogging(value) ?? text;
+  const json = jsonForLogging(value, undefined, errorsInJson()) ?? text;
   return json.length > MAX_OBJECT_LENGTH
     ? `${json.slice(0, MAX_OBJECT_LENGTH)}...`
     : json;

@@ -242,9 +242,17 @@ export class BufferedOutput {
     if (this.waiting !== "") this.sink.writeSync(this.takeWaiting());
   }
 
+  /** In the form of the other lines. */
+  private lineOfDropped(): string {
+    const message = `${this.dropped} log lines dropped`;
+    if (!this.waiting.startsWith("{")) return message;
+    const timestamp = new Date().toISOString();
+    return JSON.stringify({ level: "warning", message, timestamp });
+  }
+
   private takeWaiting(): string {
     let text = this.waiting;
-    if (this.dropped > 0) text += `${this.dropped} log lines dropped\n`;
+    if (this.dropped > 0) text += `${this.lineOfDropped()}\n`;
     this.waiting = "";
     this.dropped = 0;
     return text;

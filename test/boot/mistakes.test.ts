@@ -16,6 +16,7 @@ import {
   task,
 } from "../../src";
 import { checkSettings, warnOfSettings } from "../../src/boot/mistakes";
+import { stopTimeout } from "../../src/environment/env";
 import { LogLines } from "../support/logLines";
 import { addTask } from "../support/taskApp";
 import { repositoryRoot, TemporaryProject } from "../support/temporaryProject";
@@ -144,6 +145,21 @@ describe("a value that is not accepted", () => {
     } finally {
       loggers.splice(0, loggers.length, ...own);
     }
+  });
+
+  test("a stop timeout with a unit ends the boot: 30s is not 30 ms", async () => {
+    overridden(true);
+    delete process.env.ACTIONHERO_CONFIG_OVERRIDES;
+    process.env.ACTIONHERO_SHUTDOWN_TIMEOUT = "30s";
+    rebuildConfig();
+    config.general.checkSettings = true;
+    await expect(new Process().start()).rejects.toMatchObject({
+      message: 'ACTIONHERO_SHUTDOWN_TIMEOUT must be a number of ms, not "30s"',
+    });
+    expect(stopTimeout()).toBe(30_000);
+    process.env.ACTIONHERO_SHUTDOWN_TIMEOUT = "200";
+    expect(stopTimeout()).toBe(200);
+    delete process.env.ACTIONHERO_SHUTDOWN_TIMEOUT;
   });
 
   test("is a warning without general.checkSettings, in every environment", () => {

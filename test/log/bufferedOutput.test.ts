@@ -53,6 +53,27 @@ describe("BufferedOutput", () => {
     );
   });
 
+  test("between lines in JSON, dropped lines are reported in JSON", async () => {
+    const sink = new HeldSink();
+    const output = new BufferedOutput(sink, 8);
+    output.push("{}\n");
+    const flushed = output.flush();
+    for (let i = 0; i < 3; i++) output.push('{"a":1}\n');
+    sink.letGo();
+    await new Promise((resolve) => setImmediate(resolve));
+    sink.letGo();
+    await flushed;
+    const lines = sink.written.join("").trim().split("\n");
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      ...[{}, { a: 1 }],
+      {
+        level: "warning",
+        message: "2 log lines dropped",
+        timestamp: expect.any(String),
+      },
+    ]);
+  });
+
   test("writes that fail are reported on the console, once until one succeeds, and do not throw", async () => {
     const told = jest.spyOn(console, "error").mockImplementation(() => {});
     let isFull = true;

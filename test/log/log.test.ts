@@ -148,6 +148,62 @@ describe("log", () => {
     });
   });
 
+  test("an error among the fields has its text, stack, cause and properties", async () => {
+    const { log, flushLogs } = load({ logger: { redact: ["**.password"] } });
+    const cause = Object.assign(new Error("inner"), { password: "p" });
+    const error = Object.assign(new Error("outer", { cause }), { status: 4 });
+    const circular = new Error("circular");
+    circular.cause = circular;
+    log("one", "error", { error, list: [new TypeError("x")] });
+    log("two", "error", { error: new AggregateError([error], "many") });
+    log("three", "error", { circular });
+    await flushLogs();
+    const shown = {
+      ...{ name: "Error", message: "outer", stack: error.stack, status: 4 },
+      cause: {
+        ...{ name: "Error", message: "inner", stack: cause.stack },
+        password: "[FILTERED]",
+      },
+    };
+    expect(written()).toMatchObject([
+      { error: shown, list: [{ name: "TypeError", message: "x" }] },
+      { error: { message: "many", errors: [shown] } },
+      { message: "three", unprintable: expect.stringContaining("circular") },
+    ]);
+  });
+
+  test.each([[undefined], [null], [5], [{ a: 1 }], [new Error("x")]])(
+    "a message that is not a text, %p, throws nothing",
+    async (message) => {
+      const { log, flushLogs } = load();
+      log(message as unknown as string, "error");
+      log(message as unknown as string, "error", { id: 1 });
+      await flushLogs();
+      expect(written()).toMatchObject([{ level: "error" }, { id: 1 }]);
+    },
+  );
+
+  test.each([
+    ["with", { logger: { redact: ["**.password"] } }],
+    ["without", {}],
+  ])(
+    "fields that throw when they are read leave the message, %s redaction",
+    async (_case, overrides) => {
+      const { log, flushLogs } = load(overrides);
+      const fail = () => {
+        throw new Error("a getter");
+      };
+      log("getter", "info", Object.defineProperty({}, "x", { get: fail, enumerable: true })); // prettier-ignore
+      log("proxy", "info", { deep: new Proxy({}, { ownKeys: fail }) });
+      await flushLogs();
+      const unprintable = "cannot be shown: Error: a getter";
+      expect(written()).toMatchObject([
+        { message: "getter", unprintable },
+        { message: "proxy", unprintable },
+      ]);
+    },
+  );
+
   test("a builder may return a logger or its options, which get defaults", () => {
     jest.resetModules();
     const { loggers } = require("../../src/log/log") as Log;

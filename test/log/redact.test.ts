@@ -94,10 +94,10 @@ describe("what JSON shows of an object is filtered", () => {
     expect(value).toBeInstanceOf(TypeError);
     expect(String(value)).toBe("TypeError: refused");
     expect(value.stack).toBe(error.stack);
-    expect(inJson(error)).toEqual({ value: { config: shown, password: F } });
-    expect(inJson([{ error }])).toEqual({
-      value: [{ error: { config: shown, password: F } }],
-    });
+    const { name, message, stack } = error;
+    const whole = { name, message, stack, config: shown, password: F };
+    expect(inJson(error)).toEqual({ value: whole });
+    expect(inJson([{ error }])).toEqual({ value: [{ error: whole }] });
     expect(error.password).toBe("secret");
   });
 

@@ -5,6 +5,7 @@ import { satisfies } from "semver";
 import { api } from "../../api";
 import { packageRoot } from "../../environment/runtime";
 import { toError } from "../../errors";
+import { plainText } from "../../log/escape";
 import { listSourceFiles } from "../../utils/fileUtils";
 import { instancesOf, loadModule } from "../../utils/modules";
 import { fail, type Finding, ok, warn } from "./check";
@@ -115,7 +116,7 @@ function identitiesIn(file: string, kind: "actions" | "tasks"): string[] {
   return found.map((instance) => {
     if (!instance.name) throw new Error("it has no name");
     const version =
-      kind === "actions" ? ` v${Number(instance.version ?? 1)}` : "";
+      kind === "actions" ? ` v${plainText(instance.version ?? 1)}` : "";
     return `${instance.name}${version}`;
   });
 }

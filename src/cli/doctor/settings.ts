@@ -6,7 +6,7 @@ import {
   type SettingProblem,
 } from "../../config/knownSettings";
 import type { ActionheroConfigInterface } from "../../config/types";
-import { stopTimeout } from "../../environment/env";
+import { problemOfStopTimeout, stopTimeout } from "../../environment/env";
 import { fail, type Finding, ok, warn } from "./check";
 
 // --- Settings that leave a server in production open: one row each.
@@ -458,6 +458,9 @@ function checkCookies({ session, web }: Settings): Finding[] {
 
 /** If the process ends before its servers have stopped, running work is lost. */
 function checkShutdown({ general }: Settings): Finding[] {
+  const problem = problemOfStopTimeout();
+  if (problem)
+    return [fail("shutdown", `ACTIONHERO_SHUTDOWN_TIMEOUT ${problem}`)];
   const neededMs = Number(general?.shutdownTimeout);
   const limitMs = stopTimeout();
   if (!(neededMs >= limitMs)) return [];

@@ -207,6 +207,16 @@ describe("settings", () => {
     expect(finding).toMatchObject({ verdict: "warn", check: "shutdown" });
   });
 
+  test("a stop timeout that is not a number is refused", () => {
+    process.env.ACTIONHERO_SHUTDOWN_TIMEOUT = "30s";
+    const [, finding] = checkSettings(safe, "production");
+    delete process.env.ACTIONHERO_SHUTDOWN_TIMEOUT;
+    expect(finding).toMatchObject({
+      verdict: "fail",
+      message: 'ACTIONHERO_SHUTDOWN_TIMEOUT must be a number of ms, not "30s"',
+    });
+  });
+
   test("production without workers is worth a look", () => {
     const config = { ...safe, tasks: { maxTaskProcessors: 0 } };
     expect(checkSettings(config, "production")[1].verdict).toBe("warn");
@@ -214,8 +224,8 @@ describe("settings", () => {
 });
 
 describe("code", () => {
-  const action = (name: string, version = 1) =>
-    `exports.A = class { name = ${JSON.stringify(name)}; version = ${version}; validate() {} };`;
+  const action = (name: string, version: string | number = 1) =>
+    `exports.A = class { name = ${JSON.stringify(name)}; version = ${JSON.stringify(version)}; validate() {} };`;
 
   test("the same action in two files is found, two versions are fine", () => {
     const files = [
@@ -236,6 +246,20 @@ describe("code", () => {
         check: "actions",
         message: "one v1 is in both a.js and c.js",
       },
+    ]);
+  });
+
+  test("versions may be texts", () => {
+    const files = ["2026-01-01", "2026-06-01"].map((version) =>
+      project.write(`${version}.js`, action("dated", version)),
+    );
+    expect(checkCode("actions", files, project.root)).toMatchObject([
+      { verdict: "ok" },
+    ]);
+    expect(checkCode("actions", [...files, files[0]], project.root)).toEqual([
+      expect.objectContaining({
+        message: expect.stringMatching(/^dated v2026-01-01 is in both/),
+      }),
     ]);
   });
 
