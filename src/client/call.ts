@@ -47,9 +47,10 @@ export function makeCall(send: Send, client: ForCalls) {
   const { timeout = DEFAULT_TIMEOUT, sessionParam = SESSION_PARAM } = client;
   return async (
     name: string,
-    params: Record<string, unknown> = {},
+    given: Record<string, unknown> | null | undefined,
     options: CallOptions = {},
   ): Promise<unknown> => {
+    const params = given ?? {};
     const controller = new AbortController();
     const { signal } = options;
     const follow = () => controller.abort(signal!.reason);

@@ -27,6 +27,8 @@ const LONGEST_PAUSE_MS = 10_000;
 const LONGEST_RETRY_AFTER_MS = 60_000;
 const REDIRECTS = [301, 302, 303, 307, 308];
 const MAX_REDIRECTS = 5;
+/** Statuses whose responses have no body. */
+const NO_CONTENT = [204, 205];
 
 interface Request {
   url: string;
@@ -245,7 +247,9 @@ async function replyOf(
       status,
     });
   }
-  if (text === "") return { body: undefined, status };
+  // the other transports send {}
+  if (text === "")
+    return { body: NO_CONTENT.includes(status) ? {} : undefined, status };
   try {
     return { body: JSON.parse(text) as unknown, status };
   } catch {
@@ -343,14 +347,22 @@ function routed(
   const rest = { ...params };
   let isComplete = pattern !== undefined;
   const path = pattern?.replace(/:([\w-]+)(\([^/]*\))?/g, (_, key: string) => {
-    const value = rest[key];
-    isComplete &&= value !== undefined && value !== null && value !== "";
+    const text = pathText(rest[key]);
+    isComplete &&= text !== "";
     delete rest[key];
-    return encodeURIComponent(String(value));
+    return encodeURIComponent(text);
   });
   if (!isComplete || isResolved(path!) || !fits(method!, rest, params))
     return { method: "POST", path: undefined, rest: params };
   return { method: method!.toUpperCase(), path, rest };
+}
+
+/** A value as in a query; empty for what a query would change, and for lists and objects. */
+function pathText(value: unknown): string {
+  const isNested = typeof value === "object" && !(value instanceof Date);
+  if (isNested || !isQueryable(value, 0)) return "";
+  const [pair] = pairsOf(["", value]);
+  return pair?.[1] ?? "";
 }
 
 /** `fetch` resolves `.` and `..`, escaped or not: the path would lead to another action. */

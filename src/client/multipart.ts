@@ -174,11 +174,12 @@ const QUERY_DEPTH = 5;
 const QUERY_ITEMS = 20;
 
 /**
- * Whether a query can hold a value: neither files nor null, `[]` and `{}`, and no key that the parser takes for a bracket,
+ * Whether a query can hold a value: neither files nor null, `[]` and `{}`, no large whole number, and no key that the parser takes for a bracket,
  * an index or a member of objects.
  */
 export function isQueryable(value: unknown, depth: number): boolean {
   if (value === null || depth > QUERY_DEPTH) return false;
+  if (typeof value === "number") return isExactAsText(value);
   if (typeof value !== "object" || value instanceof Date) return true;
   const inner = Object.entries(value).filter(([, one]) => one !== undefined);
   if (inner.length === 0) return depth === 0;
@@ -186,6 +187,13 @@ export function isQueryable(value: unknown, depth: number): boolean {
     ? inner.length <= QUERY_ITEMS
     : inner.every(([key]) => isKeptKey(key));
   return areKeysKept && inner.every(([, one]) => isQueryable(one, depth + 1));
+}
+
+/** Servers do not take a whole number beyond these for a number, since its text may have lost digits; JSON has no NaN. */
+function isExactAsText(value: number): boolean {
+  return Number.isInteger(value)
+    ? Number.isSafeInteger(value)
+    : Number.isFinite(value);
 }
 
 function isKeptKey(key: string): boolean {

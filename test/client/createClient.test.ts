@@ -1030,8 +1030,35 @@ describe("HTTP", () => {
     for (const where of changed) await client.call("search", { where });
     for (const key of keys.filter((name) => name !== "__proto__"))
       await client.call("search", { [key]: "v" });
+    const numbers = [2 ** 60, 1e17, NaN, Infinity];
+    for (const where of numbers) await client.call("search", { where });
     for (const request of seen) expect(request).toBe("POST /api?action=search");
-    expect(seen).toHaveLength(changed.length + keys.length - 1);
+    expect(seen).toHaveLength(
+      changed.length + keys.length - 1 + numbers.length,
+    );
+  });
+
+  test("values of a path are the texts of a query; what has none is sent as JSON", async () => {
+    const seen: string[] = [];
+    const url = await serve((req, res) => {
+      seen.push(`${req.method} ${req.url}`);
+      res.end("{}");
+    });
+    const client = open(url, { routes: { at: ["get", "/at/:when"] } });
+    const shown = [new Date(1234), 1.5, true, -3, "a b"];
+    const asJson = [[1, 2], ["one"], { a: 1 }, [], {}, 2 ** 60, null, ""];
+    for (const when of [...shown, ...asJson]) await client.call("at", { when });
+    expect(seen).toEqual([
+      "GET /api/at/1970-01-01T00%3A00%3A01.234Z",
+      ...["GET /api/at/1.5", "GET /api/at/true", "GET /api/at/-3"],
+      "GET /api/at/a%20b",
+      ...asJson.map(() => "POST /api?action=at"),
+    ]);
+  });
+
+  test("a response without a body is as over the other transports", async () => {
+    const url = await serve((_req, res) => void res.writeHead(204).end());
+    await expect(open(url).call("remove")).resolves.toEqual({});
   });
 
   test("safe calls are retried while the server is busy", async () => {
