@@ -262,8 +262,31 @@ const cookieName = rule(
   "the name of a cookie: letters, digits, - and _",
   (value) => /^[!#$%&'*+\-.^_`|~\w]+$/.test(String(value)),
 );
+/** Servers add the prefix `__Host-` themselves, over TLS. */
+const nameOfSession: Rule = (value) =>
+  /^__(?:Host|Secure)-/i.test(String(value))
+    ? `is ${JSON.stringify(value)}, and must be a name without the prefix, which is added over TLS`
+    : cookieName(value);
+const host = entries(
+  'a host, such as "site.com" or "https://site.com:8443"',
+  (entry) =>
+    typeof entry === "string" &&
+    /^(?:https?:\/\/)?(?:\[[\da-f:.]+\]|[^\s/?#@,:[\]]+)(?::\d+)?\/*$/i.test(
+      entry.trim(),
+    ),
+);
+const domain = rule("a domain", (value) =>
+  /^[^\s;,/:]+$/.test(String(value)),
+);
+/** "90 %" is 0.9: 90 bytes would refuse every request. */
+const heap = rule(
+  "a fraction up to 1, or at least 1048576 bytes",
+  (value) => Number(value) >= 0 && !(Number(value) > 1 && Number(value) < MIB),
+);
 const nameOfParam = rule("the name of a param", (value) => value !== "");
 const any: Rule = () => undefined;
+
+const MIB = 1024 ** 2;
 
 /** Rules for values of an accepted kind; other numbers must be at least 0. */
 const RULES: Readonly<Record<string, Rule>> = {
@@ -273,6 +296,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "general.lockDuration": positive,
   "general.rpcTimeout": positive,
   "general.simultaneousActions": positive,
+  "general.overload.maxHeapUsed": heap,
   "health.livePath": urlPath,
   "health.readyPath": urlPath,
   "health.timeout": positive,
@@ -285,7 +309,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "redis.operationTimeout": positive,
   "securityHeaders.headers": headers,
   "securityHeaders.tlsHeaders": headers,
-  "session.cookie": cookieName,
+  "session.cookie": nameOfSession,
   "session.maxBytes": positive,
   "session.maxLifetime": positive,
   "session.param": nameOfParam,
@@ -295,9 +319,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   "tasks.checkTimeout": positive,
   "tasks.heartbeatTimeout": positive,
   "tasks.queues": text,
-  "web.allowedRequestHosts": text,
+  "web.allowedRequestHosts": host,
   "web.automaticRoutes": method,
   "web.cookieOptions.secrets": secret,
+  "web.cookieOptions.settings.domain": domain,
   "web.cors.exposed": text,
   "web.cors.headers": text,
   "web.cors.methods": text,

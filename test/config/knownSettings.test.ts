@@ -202,7 +202,25 @@ test.each([
   ],
   [
     { web: { allowedRequestHosts: ["a.com", ""] } },
-    'web.allowedRequestHosts has "" (entry 2), and each must be a text that is not empty',
+    'web.allowedRequestHosts has "" (entry 2), and each must be a host, such as "site.com" or "https://site.com:8443"',
+  ],
+  ...["https://", "example.org/path", "a b", "ftp://a.com", "a.com:x"].map(
+    (host): [object, string] => [
+      { web: { allowedRequestHosts: [host] } },
+      `web.allowedRequestHosts has ${JSON.stringify(host)} (entry 1), and each must be a host, such as "site.com" or "https://site.com:8443"`,
+    ],
+  ),
+  [
+    { general: { overload: { maxHeapUsed: 90 } } },
+    "general.overload.maxHeapUsed is 90, and must be a fraction up to 1, or at least 1048576 bytes",
+  ],
+  [
+    { session: { cookie: "__Host-session" } },
+    'session.cookie is "__Host-session", and must be a name without the prefix, which is added over TLS',
+  ],
+  [
+    { web: { cookieOptions: { settings: { domain: "a;b" } } } },
+    'web.cookieOptions.settings.domain is "a;b", and must be a domain',
   ],
   [
     { web: { formOptions: { hashAlgorithm: "sha-9" } } },
