@@ -54,7 +54,7 @@ export class OpenApi extends CLI {
       require("../../src/server/web/openapi") as typeof import("../../src/server/web/openapi");
     const document = asyncapi ? describeMessages() : describeApi();
     if (check !== undefined) {
-      const changes = breakingChanges(readBaseline(check), document);
+      const changes = breakingChanges(readBaseline(check), describeApi(true));
       for (const change of changes) console.log(change);
       if (changes.length > 0) process.exitCode = 1;
     }

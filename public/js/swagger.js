@@ -77,6 +77,7 @@ function fromOperation({ path, method, operation, schemas }) {
     targets: [{ method, path: withInputs(path, inPath) }],
     // a second operation of an action has its method behind the name
     name: operationId.replace(new RegExp(`\\.${method}(\\.\\d+)?$`), ""),
+    version: operation["x-api-version"],
     summary,
     tags,
     isForm,
@@ -146,9 +147,9 @@ function joined(operations) {
 }
 
 /** The document of Swagger has no names of actions: there it is the path. */
-function keyOf({ name, targets, summary, tags, fields, responses }) {
+function keyOf({ name, version, targets, summary, tags, fields, responses }) {
   const which = name
-    ? [name, fields.map((field) => field.name).sort(), responses]
+    ? [name, version, fields.map((field) => field.name).sort(), responses]
     : [targets[0].path];
   return JSON.stringify([which, summary, tags]);
 }
@@ -581,10 +582,12 @@ function connection() {
   return connecting;
 }
 
-async function runBySocket(name, { params }, answer) {
+async function runBySocket({ name, version }, { params }, answer) {
   const socket = await connection();
+  const ofVersion =
+    version === undefined ? params : { apiVersion: version, ...params };
   const body = await new Promise((resolve) =>
-    socket.action(name, params, resolve),
+    socket.action(name, ofVersion, resolve),
   );
   show(answer, body.error ? "error" : "OK", body);
 }
@@ -661,7 +664,7 @@ function card(action, { base, schemas }) {
     try {
       const request = requestOf(form, base, action);
       if (form.elements["over:"].value === "WebSocket")
-        await runBySocket(name, request, answer);
+        await runBySocket(action, request, answer);
       else await runByHttp(request, answer);
     } catch (error) {
       answer.textContent = "no answer: " + error.message;

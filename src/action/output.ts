@@ -18,6 +18,7 @@ import {
   jsonSchemaOf,
   type JsonSchema,
   type StandardSchema,
+  unsendableOf,
 } from "../input/types";
 import type { Action } from "./action";
 
@@ -33,17 +34,24 @@ export function outputOf(action: Action): StandardSchema | undefined {
   return isStandardSchema(output) ? output : undefined;
 }
 
-/** Compile the output schema of an action when it is registered; warn of one that leaves nothing out. */
+/** Compile the output schema of an action when it is registered; warn of one that leaves nothing out, or cannot be sent. */
 export function prepareOutput(action: Action): void {
   const gap = outputGap(action);
   if (gap) log(gap, "warning");
 }
 
-/** The loss if the output schema of an action has no JSON Schema. */
+/** What is lost if the output schema of an action has no JSON Schema, or describes what JSON does not have. */
 export function outputGap(action: Action): string | undefined {
   const schema = outputOf(action);
-  return schema && prunerOf(schema) === SEND_ALL
-    ? `the output of the action \`${action.name}\` has no JSON Schema${reasonOf(schema)}: properties that it does not name are sent, too`
+  if (!schema) return undefined;
+  const owner = `the output of the action \`${action.name}\``;
+  if (prunerOf(schema) === SEND_ALL)
+    return `${owner} has no JSON Schema${reasonOf(schema)}: properties that it does not name are sent, too`;
+  const places = unsendableOf(schema)
+    .map((place) => place.replace(/ \(.*\)$/, "")) // advice for inputs
+    .filter((place) => !place.endsWith(" is a Date")); // sent as a text
+  return places.length > 0
+    ? `${owner} has what JSON cannot hold: ${places.join(", ")}`
     : undefined;
 }
 

@@ -82,15 +82,18 @@ export function prepareInputs(
   for (const { schema } of Object.values(tableOf(inputs))) schemas.push(schema);
   return schemas.flatMap((schema) => {
     if (!isStandardSchema(schema)) return [];
-    planOf(schema);
-    const failure = failureOf(schema);
-    return [
-      failure
-        ? `have no complete JSON Schema (${errorText(failure)}): documentation lacks them, and texts, as in queries, are not converted to what the schema expects`
-        : [],
-      sendingGapOf(schema) ?? [],
-    ].flat();
+    return [describingGapOf(schema) ?? [], sendingGapOf(schema) ?? []].flat();
   });
+}
+
+function describingGapOf(schema: StandardSchema): string | undefined {
+  const { json } = planOf(schema);
+  const failure = failureOf(schema);
+  if (json && !failure) return undefined;
+  const reason = failure
+    ? `complete JSON Schema (${errorText(failure)})`
+    : `JSON Schema (their library, ${schema["~standard"].vendor}, provides none)`;
+  return `have no ${reason}: documentation lacks them, and texts, as in queries, are not converted to what the schema expects`;
 }
 
 /** The inputs of types that JSON does not have, as the end of a sentence. */

@@ -6,7 +6,7 @@ import { addAction, useApp } from "../support/app";
 import { LogLines } from "../support/logLines";
 import { addAction as registerAction } from "../../src/action/registry";
 import { action, defineAction, type Action } from "../../src/index";
-import { fitted } from "../../src/action/output";
+import { fitted, outputGap } from "../../src/action/output";
 import type { StandardSchema } from "../../src/input/types";
 
 useApp();
@@ -119,6 +119,18 @@ describe("in production", () => {
       object: { id: 1 },
     });
     expect(kept(z.unknown())).toEqual({ a: "a", ...values });
+  });
+
+  test("a schema of values that JSON does not have is warned of", () => {
+    const gapOf = (output: z.ZodType<any>) =>
+      outputGap(defineAction({ name: "one", output, run: () => ({}) as any }));
+    const at = new Date(0);
+    expect(
+      gapOf(z.object({ total: z.bigint(), names: z.set(z.string()) })),
+    ).toBe(
+      "the output of the action `one` has what JSON cannot hold: names is a Set, total is a BigInt",
+    );
+    expect(gapOf(z.object({ at: z.date().default(at) }))).toBeUndefined();
   });
 
   test("a schema without a JSON Schema leaves the response unchanged, with a warning", () => {

@@ -270,8 +270,13 @@ describe("a schema", () => {
     expect(params).toEqual({ n: 1, action: "a", apiVersion: 1 });
   });
 
-  test("of valibot without its converter has no coercion", async () => {
+  test("of valibot without its converter has no coercion, and is warned of", async () => {
     const schema = v.object({ id: v.number() });
+    expect(prepareInputs(schema)).toEqual([
+      expect.stringMatching(
+        /^have no JSON Schema \(their library, valibot, provides none\)/,
+      ),
+    ]);
     expect((await check(schema, { id: "5" })).problems).toHaveLength(1);
     expect((await check(schema, { id: 5 })).params).toEqual({ id: 5 });
   });

@@ -208,6 +208,7 @@ describeInBrowser("the pages in a browser", () => {
       "thing:pay",
       "thing:mix",
       "thing:remove",
+      "thing:dated",
     ];
     let payments = 0;
 
@@ -279,6 +280,14 @@ describeInBrowser("the pages in a browser", () => {
           route: ["delete /things/:shelf", "post /shelves/:shelf/:shelf"],
           run: ({ params }) => ({ removed: params }),
         }),
+        ...[1, 2].map((version) =>
+          defineAction({
+            name: "thing:dated",
+            version,
+            route: `get /v${version}/dated`,
+            run: () => ({ ran: version }),
+          }),
+        ),
         defineAction({
           name: "thing:draw",
           inputs: withFiles(z.object({ title: z.string() }), {
@@ -477,6 +486,16 @@ describeInBrowser("the pages in a browser", () => {
         expect(JSON.parse(text.replace(head, ""))).toMatchObject({
           removed: { shelf: 3, id: 4 },
         });
+      }
+    });
+
+    test("over a websocket, the card of a version runs that version", async () => {
+      for (const version of [1, 2]) {
+        const operation = await opened(`/v${version}/dated`);
+        await operation.getByLabel("WebSocket").check();
+        await operation.locator("button").click();
+        const shown = operation.locator(".answer > pre");
+        await shown.filter({ hasText: `"ran": ${version}` }).waitFor();
       }
     });
 

@@ -198,12 +198,13 @@ export function describeInputs(
   }
   const whole = shape && resolveRef(json, json);
   const isUnion = whole !== undefined && isUnionOnly(whole);
+  const union = isUnion ? components.add(source) : undefined;
+  const others = union ? undefined : othersOf(whole, inputs);
   return {
     properties,
     required,
-    union: isUnion ? components.add(source) : undefined,
-    others:
-      whole && !isUnion ? components.place(othersOf(whole), source) : undefined,
+    union,
+    others: components.place(others, source),
   };
 }
 
@@ -217,7 +218,9 @@ function isUnionOnly(schema: JsonSchema): boolean {
 }
 
 /** The schema of properties that an object does not name; undefined if it takes none. */
-function othersOf(object: JsonSchema): unknown {
+function othersOf(object: JsonSchema | undefined, inputs: unknown): unknown {
+  // a schema that cannot be described may take anything
+  if (!object) return isStandardSchema(inputs) ? {} : undefined;
   const { additionalProperties, patternProperties } = object;
   if (patternProperties !== undefined) return {};
   return additionalProperties === false ? undefined : additionalProperties;

@@ -244,6 +244,11 @@ function finishForm(
   rules: FileRules,
 ): ParsedBody {
   const { config } = request;
+  for (const name of jsonFields)
+    if (rules.ruleOf(name)?.isList && isEmptyList(fields.get(name))) {
+      fields.delete(name);
+      if (!files.has(name)) files.set(name, []);
+    }
   noteSent(request, fields, jsonFields);
   const isList = (name: string) =>
     rules.ruleOf(name)?.isList ?? config.formOptions.multiples;
@@ -251,6 +256,11 @@ function finishForm(
     body: fieldsOf(fields, request),
     files: reduceLists(files, isList),
   };
+}
+
+/** How a client sends no files for an input that takes several. */
+function isEmptyList(texts: readonly string[] = []): boolean {
+  return texts.length === 1 && texts[0] === "[]";
 }
 
 const NO_NAMES: ReadonlySet<string> = new Set();

@@ -29,6 +29,8 @@ interface Operation {
   summary: string;
   description?: string;
   tags: string[];
+  /** Of an action that has several. */
+  "x-api-version"?: string | number;
   parameters: object[];
   requestBody?: object;
   responses: Record<string, object>;
@@ -44,8 +46,11 @@ interface Document {
 const JSON_TYPE = "application/json";
 const METHODS_WITH_BODY = ["post", "put", "patch"];
 
-/** The document of the current routes. */
-export function describeApi(): Record<string, unknown> {
+/**
+ * The document of the current routes.
+ * @param isWhole whether it has the automatic routes of actions with their own path, which serve, too
+ */
+export function describeApi(isWhole = false): Record<string, unknown> {
   const document: Document = {
     components: new Components(),
     operationIds: new Set(),
@@ -53,12 +58,8 @@ export function describeApi(): Record<string, unknown> {
   };
   const paths: Record<string, Record<string, Operation>> = {};
   const templates = new Map<string, Template>();
-  const routed = actionsWithRoutes();
   for (const method of requestMethods) {
-    for (const route of api.routes.routes[method] ?? []) {
-      const action = actionOf(route, method);
-      if (!action) continue;
-      if (routeSource(route) === "automatic" && routed.has(action)) continue;
+    for (const [route, action] of shownRoutes(method, isWhole)) {
       const described = describePath(route, templates);
       const operations = (paths[described.template] ??= {});
       addOperation(operations, [method, action], described, document);
@@ -77,6 +78,21 @@ export function describeApi(): Record<string, unknown> {
     },
   };
 }
+
+function shownRoutes(
+  method: (typeof requestMethods)[number],
+  isWhole: boolean,
+): [RouteType, Action][] {
+  const routed = isWhole ? NO_ACTIONS : actionsWithRoutes();
+  return (api.routes.routes[method] ?? []).flatMap((route) => {
+    const action = actionOf(route, method);
+    const isShown =
+      action && !(routeSource(route) === "automatic" && routed.has(action));
+    return isShown ? [[route, action] as [RouteType, Action]] : [];
+  });
+}
+
+const NO_ACTIONS: ReadonlySet<Action | undefined> = new Set();
 
 /** Versions of actions with their own path: their automatic routes are not shown. */
 function actionsWithRoutes(): Set<Action | undefined> {
@@ -198,6 +214,7 @@ function operationOf(
     operationId: operationId(name, method, document),
     summary: description,
     tags: [name.replace(/:.*/, "")],
+    ...(hasVersions(action) && { "x-api-version": action.version }),
     parameters: [
       ...variables.map((variable) => pathParameter(variable, inputs)),
       ...(hasBody ? [] : queryParameters(names, inputs, components)),
@@ -212,6 +229,10 @@ function operationOf(
       },
     },
   };
+}
+
+function hasVersions({ name }: Action): boolean {
+  return Object.keys(api.actions.actions[name] ?? {}).length > 1;
 }
 
 const IDEMPOTENCY_HEADER = {
@@ -569,11 +590,10 @@ function requestOf(
   components: Components,
 ): JsonSchema {
   const { properties, required, others } = describeInputs(action, components);
-  const versions = Object.keys(api.actions.actions[action.name] ?? {});
   const isLast = String(latestVersion(action.name)) === String(action.version);
   const all = Object.fromEntries(properties);
   if (action.idempotent) all.idempotencyKey ??= IDEMPOTENCY_KEY;
-  if (versions.length > 1) all.apiVersion = { const: action.version };
+  if (hasVersions(action)) all.apiVersion = { const: action.version };
   return transport.request(action.name, {
     type: "object",
     properties: all,

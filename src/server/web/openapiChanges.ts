@@ -98,13 +98,44 @@ function compareValues(
     compareLimits(what, old, now, changes);
   } else compareSentMembers(what, old, now, changes);
   compareProperties(inner, path, [old, oldRoot], [now, nowRoot]);
+  compareItems(inner, path, [old, oldRoot], [now, nowRoot]);
+}
+
+/** Items of lists, and those of tuples by their position. */
+function compareItems(
+  comparison: Comparison,
+  path: readonly string[],
+  [old, oldRoot]: Part,
+  [now, nowRoot]: Part,
+): void {
+  const [before, after] = [listOf(old.prefixItems), listOf(now.prefixItems)];
+  compareLengths(comparison, path, [before.length, after.length]);
+  before.forEach((item, index) => {
+    const other = after[index] ?? now.items;
+    if (!isSchema(item) || !isSchema(other)) return;
+    const inner = [...path, String(index)];
+    compareValues(comparison, inner, [item, oldRoot], [other, nowRoot]);
+  });
   if (isSchema(old.items) && isSchema(now.items))
     compareValues(
-      inner,
+      comparison,
       [...path, "*"],
       [old.items, oldRoot],
       [now.items, nowRoot],
     );
+}
+
+/** Of tuples; a list that becomes one, or the reverse, is not compared. */
+function compareLengths(
+  { direction, changes }: Comparison,
+  path: readonly string[],
+  [before, after]: [before: number, after: number],
+): void {
+  if (before === 0 || after === 0 || before === after) return;
+  if (direction === "responds with" && after > before) return;
+  changes.push(
+    `${direction} ${path.join(".")} with ${after} items, which were ${before}`,
+  );
 }
 
 /** Whether a schema of the types `some` has all the others; without types a schema has all. */
@@ -140,6 +171,24 @@ function compareProperties(
 ): void {
   const { direction, changes } = comparison;
   const isTaken = direction === "takes";
+  compareRequired(comparison, path, old, now);
+  for (const [name, property] of entries(old.properties)) {
+    const other = partOf(now, "properties", name);
+    const inner = [...path, name];
+    if (other)
+      compareValues(comparison, inner, [property, oldRoot], [other, nowRoot]);
+    else if (!isTaken) changes.push(`responds without ${inner.join(".")}`);
+  }
+  compareRecords(comparison, [...path, "*"], [old, oldRoot], [now, nowRoot]);
+}
+
+function compareRequired(
+  { direction, changes }: Comparison,
+  path: readonly string[],
+  old: Json,
+  now: Json,
+): void {
+  const isTaken = direction === "takes";
   for (const name of isTaken ? requiredOf(now) : [])
     if (!requiredOf(old).includes(name))
       changes.push(`requires ${[...path, name].join(".")}`);
@@ -148,13 +197,22 @@ function compareProperties(
       changes.push(
         `no longer always responds with ${[...path, name].join(".")}`,
       );
-  for (const [name, property] of entries(old.properties)) {
-    const other = partOf(now, "properties", name);
-    const inner = [...path, name];
-    if (other)
-      compareValues(comparison, inner, [property, oldRoot], [other, nowRoot]);
-    else if (!isTaken) changes.push(`responds without ${inner.join(".")}`);
-  }
+}
+
+/** The values of properties that a schema does not name. */
+function compareRecords(
+  comparison: Comparison,
+  path: readonly string[],
+  [{ additionalProperties: old }, oldRoot]: Part,
+  [{ additionalProperties: now }, nowRoot]: Part,
+): void {
+  const { direction, changes } = comparison;
+  if (!isSchema(old)) return;
+  if (isSchema(now))
+    compareValues(comparison, path, [old, oldRoot], [now, nowRoot]);
+  else if (direction === "takes") {
+    if (now === false) changes.push(`no longer takes ${path.join(".")}`);
+  } else if (now !== true) changes.push(`responds without ${path.join(".")}`);
 }
 
 /** Values that are no longer accepted. */
@@ -265,6 +323,9 @@ function paramsOf(operation: Json, root: Json): Map<string, Param> {
       required: requiredOf(body).includes(name),
       schema: resolve(schema, root),
     });
+  const others = body.additionalProperties;
+  if (isSchema(others))
+    params.set("body:", { name: "*", required: false, schema: others });
   return params;
 }
 

@@ -5,6 +5,7 @@ import * as path from "node:path";
 import * as vm from "node:vm";
 import * as ts from "typescript";
 import SwaggerParser = require("@apidevtools/swagger-parser");
+import * as v from "valibot";
 import { z } from "zod";
 import { repositoryRoot } from "../../support/temporaryProject";
 import { startWebApp, type WebApp } from "../../support/webApp";
@@ -165,6 +166,12 @@ const taking = [
     route: "post /defaults",
     run: () => ({}),
   }),
+  defineAction({
+    name: "undescribed",
+    inputs: v.object({ id: v.number() }),
+    route: ["post /undescribed", "get /undescribed"],
+    run: () => ({}),
+  }),
   ...["a:b", "a_b"].map((name) =>
     defineAction({
       name,
@@ -209,6 +216,19 @@ beforeAll(async () => {
 afterAll(async () => {
   await app.stop();
   rebuildConfig();
+});
+
+test("inputs without a JSON Schema take any params", () => {
+  const { get, post } = document.paths["/undescribed"];
+  expect(post.requestBody.content["application/json"].schema).toEqual({
+    type: "object",
+    properties: {},
+    required: [],
+    additionalProperties: {},
+  });
+  expect(get.parameters).toMatchObject([
+    { in: "query", explode: true, schema: { additionalProperties: {} } },
+  ]);
 });
 
 /** The actions that new projects get. */

@@ -187,6 +187,16 @@ describe("a declared file", () => {
     expect(stdout).toBe('413 "picture" takes files of at most 100000 bytes');
   });
 
+  test("an empty list of files is one, beside other files, too", async () => {
+    const empty =
+      '--b\r\nContent-Disposition: form-data; name="pictures"\r\n' +
+      "Content-Type: application/json\r\n\r\n[]\r\n--b--\r\n";
+    expect(await post("album", empty)).toMatchObject({ status: 200 });
+    expect(seen.params.pictures).toEqual([]);
+    const other = empty.replace("[]", '["x"]');
+    expect((await post("album", other)).status).not.toBe(200);
+  });
+
   test("comes once, or as a list of at most maxFiles", async () => {
     const two: Part[] = [
       ["picture", "x", PNG],

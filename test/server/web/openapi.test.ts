@@ -21,7 +21,7 @@ import {
 import { OpenApi } from "../../../bin/methods/openapi";
 import { addAction } from "../../../src/action/registry";
 import { addRoute, reloadRoutes } from "../../../src/route/tables";
-import { addOpenApi } from "../../../src/server/web/openapi";
+import { addOpenApi, describeApi } from "../../../src/server/web/openapi";
 import { breakingChanges } from "../../../src/server/web/openapiChanges";
 import { restoreConfig, withConfig } from "../../support/withConfig";
 
@@ -381,6 +381,25 @@ test("hidden actions, the document itself and automatic routes beside others are
     expect(paths).not.toHaveProperty([path]);
 });
 
+test("an action that gets a route keeps its automatic ones: nothing is gone", async () => {
+  await withConfig({ web: { automaticRoutes: ["get"] } }, async () => {
+    reloadRoutes();
+    const before: any = describeApi(true);
+    expect(before.paths["/thing:show"]).toHaveProperty("get");
+    expect(breakingChanges(before, await described())).toContain(
+      "GET /thing:show is gone",
+    );
+    expect(breakingChanges(await described(), before)).toEqual([]);
+  });
+  reloadRoutes();
+});
+
+test("operations of an action with several versions name theirs", async () => {
+  const { paths } = await described();
+  expect(paths["/v{apiVersion}/old"].get["x-api-version"]).toBe(2);
+  expect(paths["/things/{id}"].get).not.toHaveProperty("x-api-version");
+});
+
 test("clients of other transports get the same document as a response", async () => {
   const { openapi, paths } = await action.run("openapi");
   expect(openapi).toBe("3.1.0");
@@ -661,6 +680,54 @@ describe("the command", () => {
       'responds with list.*.fixed not only as "a"',
       'responds with list.*.name as "string" or "null", which was "string"',
       'responds with list.*.more as "number", which was "integer"',
+    ]);
+    // records and tuples
+    const record = (others: unknown) => ({
+      type: "object",
+      additionalProperties: others,
+    });
+    const tuple = (...items: object[]) => ({
+      type: "array",
+      prefixItems: items,
+    });
+    const number = { type: "number" };
+    const user = (...names: string[]) =>
+      record({
+        type: "object",
+        properties: Object.fromEntries(names.map((name) => [name, text()])),
+      });
+    expect(
+      compared(
+        [
+          {
+            ...{ prices: record(number), at: tuple(text(), number) },
+            ...{ closed: record(number), pair: tuple(text(), text()) },
+          },
+          response([], {
+            ...{ users: user("id", "name"), at: tuple(text(), number) },
+            ...{ gone: record(number), pair: tuple(text(), text()) },
+          }),
+        ],
+        [
+          {
+            ...{ prices: record(text()), at: tuple(text(), text()) },
+            ...{ closed: record(false), pair: tuple(text()) },
+          },
+          response([], {
+            ...{ users: user("id"), at: tuple(number, number) },
+            ...{ gone: record(false), pair: tuple(text()) },
+          }),
+        ],
+      ),
+    ).toEqual([
+      'takes prices.* as "string", which was "number"',
+      'takes at.1 as "string", which was "number"',
+      "no longer takes closed.*",
+      "takes pair with 1 items, which were 2",
+      "responds without list.*.users.*.name",
+      'responds with list.*.at.0 as "number", which was "string"',
+      "responds without list.*.gone.*",
+      "responds with list.*.pair with 1 items, which were 2",
     ]);
     // looser inputs and stricter responses break no client
     expect(
