@@ -275,9 +275,7 @@ const host = entries(
       entry.trim(),
     ),
 );
-const domain = rule("a domain", (value) =>
-  /^[^\s;,/:]+$/.test(String(value)),
-);
+const domain = rule("a domain", (value) => /^[^\s;,/:]+$/.test(String(value)));
 /** "90 %" is 0.9: 90 bytes would refuse every request. */
 const heap = rule(
   "a fraction up to 1, or at least 1048576 bytes",

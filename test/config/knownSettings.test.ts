@@ -205,7 +205,7 @@ test.each([
     'web.allowedRequestHosts has "" (entry 2), and each must be a host, such as "site.com" or "https://site.com:8443"',
   ],
   ...["https://", "example.org/path", "a b", "ftp://a.com", "a.com:x"].map(
-    (host): [object, string] => [
+    (host): [Record<string, object>, string] => [
       { web: { allowedRequestHosts: [host] } },
       `web.allowedRequestHosts has ${JSON.stringify(host)} (entry 1), and each must be a host, such as "site.com" or "https://site.com:8443"`,
     ],
