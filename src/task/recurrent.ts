@@ -384,10 +384,11 @@ function report(error: unknown): void {
 // again, and the declarations of a scheduler that is gone are replaced by those of this one.
 
 /**
- * Check all recurring tasks, and enqueue those that are missing in two consecutive checks.
+ * Check all recurring tasks. Those whose run is missing in two consecutive checks are enqueued; those whose scheduler is silent in two,
+ * and has another plan, are planned anew.
  * @param missedBefore the result of the previous call
  * @param onlyOwn leave out those that one worker of the cluster runs
- * @returns the names that are missing and were not enqueued
+ * @returns the names of which one is so, and which were left as they are
  */
 export async function enqueueLostRecurrentTasks(
   missedBefore: ReadonlySet<string>,
@@ -395,8 +396,12 @@ export async function enqueueLostRecurrentTasks(
 ): Promise<Set<string>> {
   const missed = new Set<string>();
   const inForce: Planned[] = [];
-  for (const planned of await plannedHere(onlyOwn))
-    if (await isInForce(planned)) inForce.push(planned);
+  for (const planned of await plannedHere(onlyOwn)) {
+    const { name } = planned.task;
+    if (isOfSilentScheduler(planned) && !missedBefore.has(name))
+      missed.add(name);
+    else if (await isInForce(planned)) inForce.push(planned);
+  }
   for (const planned of inForce) await planAgainIfAhead(planned);
   const runs = inForce.flatMap(({ task }) => awaitedRun(task));
   const missing = new Set(
@@ -428,6 +433,14 @@ async function planAgainIfAhead({ task, declared }: Planned): Promise<void> {
       `the clock of the queue was set back by ${aheadMs} ms or more: the periodic task ${task.name} was planned anew`,
       "warning",
     );
+}
+
+/**
+ * Whether a scheduler with another plan has been silent. After an outage of redis all are: the first check of each renews its
+ * declarations.
+ */
+function isOfSilentScheduler(planned: Planned): boolean {
+  return isChanged(planned) && !planned.declared!.isLive;
 }
 
 /** Empty for a task that is not recurring any more: it was changed in this process. */

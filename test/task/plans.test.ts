@@ -291,7 +291,8 @@ describeOnEachEngine("a periodic task that was changed", () => {
       await bootAndRun({ frequency: HOUR_MS });
       await startNewer(1);
       await until(async () => !(await store().plans()).tick.isLive);
-      await enqueueLostRecurrentTasks(new Set());
+      const silent = await enqueueLostRecurrentTasks(new Set());
+      expect(await enqueueLostRecurrentTasks(silent)).toEqual(new Set());
       expect(await waiting()).toEqual([{ queue: "default", hours: 1 }]);
       expect((await store().plans()).tick).toMatchObject({
         by: id,
@@ -305,8 +306,22 @@ describeOnEachEngine("a periodic task that was changed", () => {
       await task.stopRecurrentTask("tick");
       expect(await waiting()).toEqual([]);
       await until(async () => !(await store().plans()).tick.isLive);
-      await enqueueLostRecurrentTasks(new Set());
+      const silent = await enqueueLostRecurrentTasks(new Set());
+      await enqueueLostRecurrentTasks(silent);
       expect(await waiting()).toEqual([]);
+      expect((await store().plans()).tick).toMatchObject({ by: id });
+    });
+
+    test("the newer plan applies after an outage of redis in which no scheduler could say that it lives", async () => {
+      await bootAndRun({ frequency: HOUR_MS });
+      await startNewer(1);
+      await until(async () => !(await store().plans()).tick.isLive);
+      const silent = await enqueueLostRecurrentTasks(new Set());
+      expect(silent).toEqual(new Set(["tick"]));
+      const asker = { by: "newer", liveMs: 60_000, keepMs: HOUR_MS };
+      await store().plans(undefined, asker);
+      expect(await enqueueLostRecurrentTasks(silent)).toEqual(new Set());
+      expect(await waiting()).toEqual([{ queue: "other", hours: 3 }]);
     });
   });
 
