@@ -256,11 +256,11 @@ function mostTaskProcessors(): number {
   return min;
 }
 
-/** `config.tasks.queues`: a list, or a function that finds it. */
+/** `config.tasks.queues`: a list, or a function that finds it. As with the workers, one name is a list of one. */
 export async function configuredQueues(): Promise<string[]> {
   const { queues } = settings().tasks;
   const list = typeof queues === "function" ? await queues() : queues;
-  return list ?? ["*"];
+  return [list ?? "*"].flat().map(String);
 }
 
 /**

@@ -173,6 +173,18 @@ describeOnEachEngine("api.resque", (engine) => {
       },
     );
 
+    test.each<[unknown, string[]]>([
+      ["high", ["high"]],
+      [async () => "high", ["high"]],
+      [() => ["high", 5], ["high", "5"]],
+    ])("queues that are not a list of texts: %p", async (queues, expected) => {
+      config.tasks.queues = queues as string[];
+      config.tasks.minTaskProcessors = 1;
+      await api.resque.startMultiWorker();
+      expect(api.resque.multiWorker.workers[0].queues).toEqual(expected);
+      await api.resque.stopMultiWorker();
+    });
+
     test("the settings for unknown jobs reach the workers", async () => {
       config.tasks.unknownJobs = "wait";
       config.tasks.unknownJobTimeout = 5;
