@@ -257,6 +257,26 @@ describe("requests before their answers", () => {
     webServer().server.off("request", count);
   });
 
+  test("at most 128 with an unknown expectation are refused behind an action", async () => {
+    hold();
+    let created = 0;
+    const count = () => created++;
+    webServer().server.prependListener("checkExpectation", count);
+    const client = await Client.connect(app.port);
+    client.socket.write(getHeld(1));
+    await until(() => running === 1);
+    const head = get("/api/quick").slice(0, -2);
+    client.socket.write(`${head}Expect: payment\r\n\r\n`.repeat(500));
+    await until(() => created >= 128);
+    for (let turn = 0; turn < 100; turn++)
+      await new Promise((resolve) => setImmediate(resolve));
+    expect(created).toBe(128);
+    release();
+    await client.closed;
+    expect(client.statuses()).toEqual([200, 417]);
+    webServer().server.off("checkExpectation", count);
+  });
+
   test("of many clients, those with many are disconnected when all together have too many", async () => {
     hold();
     const honest = await Client.connect(app.port);
