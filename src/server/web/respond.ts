@@ -199,7 +199,8 @@ function echoedParams({ params }: Connection): { [key: string]: any } {
 
 /**
  * Set the status and headers of an error. The action's own status takes precedence (over an `HttpError`, and with
- * `web.strictHttp` over any error, only if it is an error status), then the status of the error, then its kind.
+ * `web.strictHttp` over any error, only if it is an error status), then the status of the error (with `web.strictHttp` only an
+ * error status, since codes of databases are numbers, too), then its kind.
  */
 export function applyErrorStatus(
   request: WebRequest,
@@ -214,8 +215,9 @@ export function applyErrorStatus(
   const own = request.responseHttpCode;
   const mayBeSuccess = !facts.isExplicit && !config.strictHttp;
   if (own !== 200 && (mayBeSuccess || Number(own) >= 400)) return;
-  if (facts.status !== undefined) {
-    request.responseHttpCode = facts.status;
+  const { status: wanted = 0 } = facts;
+  if (wanted >= 400 || (wanted > 0 && !config.strictHttp)) {
+    request.responseHttpCode = wanted;
     return;
   }
   const usual = usualStatus(status, error, config);

@@ -67,6 +67,11 @@ beforeAll(async () => {
         throw new Error("the insert failed");
       },
     },
+    failsWithCode: {
+      run: () => {
+        throw Object.assign(new Error("no such transaction"), { code: 251 });
+      },
+    },
     status100: {
       run: ({ connection }) => {
         connection.rawConnection.responseHttpCode = 100;
@@ -294,6 +299,13 @@ describe("status and error", () => {
       expect((await ask()).status).toBe(v29);
     },
   );
+
+  test("a code of a database is no success with strictHttp", async () => {
+    config.web.strictHttp = true;
+    expect((await app.ask("/api/failsWithCode")).status).toBe(500);
+    config.web.strictHttp = false;
+    expect((await app.ask("/api/failsWithCode")).status).toBe(251);
+  });
 
   test.each([
     ["/api/nowhere", 404, "unknown action or invalid apiVersion"],
