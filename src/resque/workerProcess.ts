@@ -446,11 +446,22 @@ export class WorkerProcess {
     return member.state === "running";
   }
 
+  /** From now on, a death of this process counts as one that the job caused. */
+  private startAlone(member: Member): Promise<boolean | undefined> {
+    const { fetchedIn, identity } = member;
+    return this.persist(member, () =>
+      this.store.startAlone(fetchedIn, identity),
+    );
+  }
+
   private async run(member: Member, job: QueuedJob): Promise<void> {
     const isAlone = member === this.exclusive;
     if (isAlone) {
       this.listener.alone(job, false);
-      if (!(await this.untilExclusive(member)))
+      if (
+        !(await this.untilExclusive(member)) ||
+        !(await this.startAlone(member))
+      )
         return void this.move(member, "finished");
     }
     this.busy++;

@@ -38,6 +38,8 @@ export interface Process {
   members: Set<string>;
   /** The worker whose job runs alone. */
   alone?: string;
+  /** That job has started. */
+  isAloneStarted?: boolean;
 }
 
 export interface ListedWorker {

@@ -206,6 +206,7 @@ export class MemoryStore implements QueueStore {
         leaseMs: ttlMs,
         members: known?.members ?? new Set(),
         alone: known?.alone,
+        isAloneStarted: known?.isAloneStarted,
       });
       return this.renewal(data);
     });
@@ -340,6 +341,15 @@ export class MemoryStore implements QueueStore {
         ...(alone < 0 ? {} : { alone }),
         ...(unlisted.length === 0 ? {} : { unlisted }),
       };
+    });
+  }
+
+  startAlone(process: string, { member }: WorkerIdentity): Promise<boolean> {
+    return this.run(({ processes }) => {
+      const registered = processes.get(process);
+      if (registered?.alone !== member) return false;
+      registered.isAloneStarted = true;
+      return true;
     });
   }
 
@@ -845,9 +855,13 @@ function endProcess(
   process: string,
   isCrash: boolean,
 ): Returned[] {
-  const members = [...(data.processes.get(process)?.members ?? [])];
+  const ended = data.processes.get(process);
   data.processes.delete(process);
-  return members.map((member) => data.requeueJobOf(member, isCrash));
+  // a job that runs alone has not started while it waits for the other jobs of its process
+  const waiting = ended?.isAloneStarted ? undefined : ended?.alone;
+  return [...(ended?.members ?? [])].map((member) =>
+    data.requeueJobOf(member, isCrash && member !== waiting),
+  );
 }
 
 function orphansOf(data: MemoryData): ListedWorker[] {
@@ -911,6 +925,7 @@ function fetchAll(
     listed.job = { ...job, sinceMs: data.clock() };
     if (!data.isSuspect(job)) return;
     process.alone = listed.identity.member;
+    process.isAloneStarted = false;
     data.beginAlone(call.process);
   });
 }

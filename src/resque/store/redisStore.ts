@@ -674,6 +674,13 @@ export class RedisStore implements QueueStore {
     return missing;
   }
 
+  async startAlone(
+    process: string,
+    { member }: WorkerIdentity,
+  ): Promise<boolean> {
+    return (await this.intime("START_ALONE", [process, member])) === 1;
+  }
+
   async markStopped(task: string, isStopped: boolean): Promise<void> {
     await this.once("MARK_STOPPED", [isStopped ? "1" : "0", task]);
   }

@@ -428,6 +428,11 @@ export interface QueueStore {
   // ------------------------------------------------------------------ fetch
 
   /**
+   * A job that runs alone starts: a death of its worker counts from now on. Before, it waits for other jobs of its process.
+   * @returns false when it is no longer the worker's
+   */
+  startAlone(process: string, worker: WorkerIdentity): Promise<boolean>;
+  /**
    * Report the finished jobs of a process and fetch its next ones.
    * @returns "fenced" when the registration was removed, and its jobs were requeued
    */

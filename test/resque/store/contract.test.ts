@@ -848,7 +848,9 @@ describeOnEachStore("the store of the queue", (context) => {
       await store.enqueue("q", [job("a").raw]);
       for (let i = 0; i < 3; i++) {
         const actor = await Actor.start(store, `p${i}`);
-        await actor.next(await actor.worker());
+        const worker = await actor.worker();
+        await actor.next(worker);
+        await store.startAlone(`p${i}`, worker);
         await advance(30_001);
         const [returned] = (await store.reap(`p${i}`, 0))!;
         expect(returned.what).toBe(i < 2 ? "requeued" : "failed");
@@ -870,6 +872,7 @@ describeOnEachStore("the store of the queue", (context) => {
         const actor = await Actor.start(store, `p${i}`);
         const worker = await actor.worker();
         await actor.next(worker);
+        await store.startAlone(`p${i}`, worker);
         const held = { id: "7", worker, raw };
         await store.updateJob(held, { state: "running", attempt: 2 });
         await advance(30_001);
@@ -1044,6 +1047,21 @@ describeOnEachStore("the store of the queue", (context) => {
         const slot = { worker: workers[1], outcome: NO_OUTCOME, want: true };
         const reply = { jobs: [poison], problems: [], alone: 0 };
         expect(await actor.exchange([slot])).toEqual(reply);
+      });
+
+      test("is not blamed for a death before it has started", async () => {
+        await die("third", ["q"]);
+        const { actor, workers } = await threeWorkers();
+        const [worker] = workers;
+        actor.queues.unshift("q");
+        expect(await actor.next(worker)).toEqual(poison);
+        expect(await store.startAlone("p", workers[1])).toBe(false);
+        expect(await store.startAlone("p", worker)).toBe(true);
+        await advance(30_001);
+        const ended = await store.reap("p", 0);
+        expect(ended!.filter(({ what }) => what !== "idle")).toMatchObject([
+          { what: "failed", raw: poison.raw },
+        ]);
       });
 
       test("does not wait for a process that died with another one", async () => {

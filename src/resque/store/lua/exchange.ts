@@ -126,7 +126,7 @@ const ENDED_ALONE = `
     end
   end
   if outcome or not job then
-    redis.call('HDEL', process, 'alone')
+    redis.call('HDEL', process, 'alone', 'started')
     alone = false
     local turn = ns .. 'ah:alone'
     local known = try('HMGET', turn, 'process', 'since') or {}

@@ -171,6 +171,18 @@ export const LEAVE = operation(
 `,
 );
 
+// Arguments: id, member. Returns 1, or 0 when the job that runs alone is not the worker's.
+export const START_ALONE = operation(
+  [],
+  `
+  local process = ns .. 'ah:proc:' .. ${A}
+  if try('HGET', process, 'alone') ~= ${B} then return 0 end
+  allowWhenFull()
+  redis.call('HSET', process, 'started', '1')
+  return 1
+`,
+);
+
 const END_PROCESS = `
 local function endProcess(id, isCrash, date)
   local process, result = ns .. 'ah:proc:' .. id, {}

@@ -495,6 +495,11 @@ local function countCrash(queue, raw)
   elseif crashes > ${MAX_CRASHES} then try('ZREM', suspects, id) end
   return crashes
 end
+-- a job that runs alone has not started while it waits for the other jobs of its process
+local function isWaiting(id, member)
+  local known = try('HMGET', ns .. 'ah:proc:' .. id, 'alone', 'started') or {}
+  return known[1] == member and not known[2]
+end
 local function requeueJobOf(id, member, name, isCrash, date)
   local owner, record = ns .. 'ah:owner:' .. member, ns .. 'worker:' .. member
   local result = {'idle', member, '', ''}
@@ -505,7 +510,7 @@ local function requeueJobOf(id, member, name, isCrash, date)
     if not queue then
       failed(json(name), '', json(job), 'Error', 'unreadable record of a worker', date)
       result = {'failed', member, '', job}
-    elseif isCrash and countCrash(queue, raw) > ${MAX_CRASHES} then
+    elseif isCrash and not isWaiting(id, member) and countCrash(queue, raw) > ${MAX_CRASHES} then
       failed(json(name), queue, raw, 'WorkerCrashed', '${CRASHED}', date)
       result = {'failed', member, queue, raw}
     else
