@@ -7,7 +7,7 @@ import { BlockList, isIP, type Socket } from "node:net";
 import { api } from "../api";
 import { settings } from "../config/settings";
 import type { TrustProxy, Trusts } from "../config/types";
-import { ActionheroError } from "../errors";
+import { ActionheroError, errorText } from "../errors";
 import { log } from "../log/log";
 import { RefusalLine } from "../log/refusals";
 import {
@@ -194,25 +194,28 @@ function compile(setting: TrustProxy): Trusts | undefined {
 }
 
 /**
- * A function of a project that decides at once. A promise would count as true: it is false instead, and is logged as an error
- * once.
+ * A function of a project that decides at once. Its failures, and promises, which would count as true, are false; the first
+ * one is logged as an error.
  */
 export function synchronous<Args extends unknown[]>(
   decide: (...args: Args) => unknown,
   setting: string,
 ): (...args: Args) => boolean {
   let isReported = false;
-  return (...args) => {
-    const verdict = decide(...args);
-    if (!isThenable(verdict)) return Boolean(verdict);
-    verdict.then(undefined, () => undefined);
-    if (!isReported)
-      log(
-        `${setting} is an async function, and must return a boolean: nothing is allowed`,
-        "error",
-      );
+  const refuse = (text: string): false => {
+    if (!isReported) log(`${setting} ${text}`, "error");
     isReported = true;
     return false;
+  };
+  return (...args) => {
+    try {
+      const verdict = decide(...args);
+      if (!isThenable(verdict)) return Boolean(verdict);
+      verdict.then(undefined, () => undefined);
+      return refuse("is an async function, and must return a boolean");
+    } catch (error) {
+      return refuse(`failed, which counts as false: ${errorText(error)}`);
+    }
   };
 }
 

@@ -65,6 +65,28 @@ const from = (origin: string, path = "/api/act") =>
   app.ask(path, { headers: { Origin: origin } });
 
 describe("CORS", () => {
+  test("a function that throws allows no origin, here nor for websockets", async () => {
+    const lines = new LogLines();
+    use({
+      origins: (origin) => new URL(origin).hostname.endsWith("site.com"),
+      credentials: true,
+    });
+    config.web.csrf = true;
+    for (const origin of ["null", "x"]) {
+      const answer = await from(origin);
+      expect([answer.status, corsOf(answer)]).toEqual([200, {}]);
+      const raw = await rawUpgrade("/primus", {
+        Origin: origin,
+        Cookie: "a=b",
+      });
+      expect(await raw.status()).toBe(403);
+      raw.socket.destroy();
+    }
+    expect(corsOf(await from(SITE))).not.toEqual({});
+    expect(lines.matching(/web.cors.origins failed/)).toHaveLength(1);
+    lines.stop();
+  });
+
   test("a promise of an async function allows no origin, here nor in the CSRF check", async () => {
     const lines = new LogLines();
     const origins = (async () => true) as never;

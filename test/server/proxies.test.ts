@@ -66,6 +66,14 @@ test.each<[string, TrustProxy, string, string]>([
   ["a name of networks", "uniquelocal, loopback", "127.0.0.1", "1.2.3.4"],
   ["an IPv4 address in IPv6", "loopback", "::ffff:127.0.0.1", "10.0.0.9"],
   [
+    "a function that throws trusts nobody",
+    () => {
+      throw new Error("odd address");
+    },
+    "10.0.0.1",
+    "10.0.0.1",
+  ],
+  [
     "a promise of an async function trusts nobody",
     (async () => true) as never,
     "10.0.0.1",

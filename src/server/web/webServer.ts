@@ -319,10 +319,14 @@ export class WebServer extends Server {
     releaseWithResponse(res);
     const handle = () => this.handleSafely(req, res, traffic);
     const { tracer } = tracing;
-    const id = isContextOn() ? requestIdOf(req) : undefined;
-    beginContext({ id }, () =>
-      tracer ? traceRequest(tracer, req, res, handle) : handle(),
-    );
+    try {
+      const id = isContextOn() ? requestIdOf(req) : undefined;
+      beginContext({ id }, () =>
+        tracer ? traceRequest(tracer, req, res, handle) : handle(),
+      );
+    } catch (error) {
+      respondPlainly(this, res, error);
+    }
   }
 
   /** Every error of a request also gets a response. */

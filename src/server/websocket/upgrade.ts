@@ -128,9 +128,19 @@ export class UpgradeHandler {
     const { fingerprint, setCookie } = this.host.identify(req);
     if (setCookie !== undefined) this.cookies.set(req, setCookie);
     if (this.deflate !== false) keepAcceptable(req, this.deflate);
-    this.ws.handleUpgrade(req, socket, head, (ws: unknown) =>
-      this.host.onSocket(ws as SparkSocket, req, fingerprint),
-    );
+    this.ws.handleUpgrade(req, socket, head, (ws: unknown) => {
+      try {
+        this.host.onSocket(ws as SparkSocket, req, fingerprint);
+      } catch (error) {
+        // the response has been sent
+        socket.destroy();
+        this.host.log(
+          `a websocket could not be opened: ${errorText(error)}`,
+          "error",
+          { stack: (error as Error | null)?.stack },
+        );
+      }
+    });
   }
 }
 
@@ -229,7 +239,7 @@ function deflateOf(
 class UpgradeListener {
   private readonly askedBefore: AskingServer["shouldUpgradeCallback"];
   private readonly listener: UpgradeCallback = (req, socket, head) =>
-    this.handle(req, socket, head);
+    this.safely(socket, () => this.handle(req, socket, head));
 
   /** @param accept called for a request that may become a websocket */
   constructor(
@@ -257,6 +267,15 @@ class UpgradeListener {
     return hasOtherTakers(this.server, this.listener);
   }
 
+  /** What fails before the websocket is open is a response; nobody else would catch it. */
+  private safely(socket: Duplex, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      refuseFailed(socket, error, this.host);
+    }
+  }
+
   private handle(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     // the response to an earlier request would be written between the frames
     if (this.web.isBusy?.(req.socket) === true) {
@@ -275,7 +294,8 @@ class UpgradeListener {
       req.socket,
       () => {
         socket.off("error", onError);
-        if (!socket.destroyed) this.decide(req, socket, head);
+        if (!socket.destroyed)
+          this.safely(socket, () => this.decide(req, socket, head));
       },
       () =>
         refuse(socket, 503, STARTING_TEXT, {
@@ -326,7 +346,7 @@ class UpgradeListener {
       socket.off("error", onError);
       if (this.host.isDraining)
         refuse(socket, 503, "the server is shutting down");
-      else act();
+      else this.safely(socket, act);
     };
     const timer = setTimeout(
       () =>
@@ -362,7 +382,7 @@ function refuseFailed(socket: Duplex, thrown: unknown, host: WebSocketServer) {
   const { status, headers } = httpFactsOf(error);
   if (id === undefined)
     return refuseUnauthorized(socket, { message, statusCode: status }, headers);
-  host.log(`the authorization failed: ${errorText(thrown)}`, "error", {
+  host.log(`the upgrade of a websocket failed: ${errorText(thrown)}`, "error", {
     errorId: id,
     stack: (thrown as Error | null)?.stack,
   });

@@ -278,6 +278,37 @@ describe("bad upgrades are refused", () => {
     },
   );
 
+  test.each<[string, () => () => void]>([
+    [
+      "idGenerator",
+      () => {
+        options().idGenerator = () => {
+          throw new Error("no id");
+        };
+        return () => (options().idGenerator = undefined);
+      },
+    ],
+    [
+      "a listener of connections",
+      () => {
+        const { server } = api.servers.servers.websocket;
+        const fail = () => {
+          throw new Error("no listener");
+        };
+        server!.on("connection", fail);
+        return () => server!.off("connection", fail);
+      },
+    ],
+  ])("a failure of %s ends that websocket alone", async (_what, plant) => {
+    const remove = plant();
+    const raw = await rawUpgrade("/primus");
+    await raw.closed;
+    remove();
+    const next = await rawUpgrade("/primus");
+    expect(await next.status()).toBe(101);
+    next.socket.destroy();
+  });
+
   const behind = (requests: string) =>
     requests +
     "GET /primus HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
