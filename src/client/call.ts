@@ -102,7 +102,11 @@ function withTokens(
   const { accessToken = client.accessToken } = options;
   const { sessionToken = client.sessionToken } = options;
   if (typeof accessToken !== "function" && typeof sessionToken !== "function")
-    return { ...options, accessToken, sessionToken };
+    return {
+      ...options,
+      accessToken: accessToken ?? undefined,
+      sessionToken: sessionToken ?? undefined,
+    };
   return Promise.all([tokenOf(accessToken), tokenOf(sessionToken)]).then(
     ([access, session]) => ({
       ...options,
@@ -112,10 +116,12 @@ function withTokens(
   );
 }
 
+/** Null is no token, as `localStorage` returns it. */
 async function tokenOf(
-  source: TokenSource | undefined,
+  source: TokenSource | null | undefined,
 ): Promise<string | undefined> {
-  return typeof source === "function" ? source() : source;
+  const token = typeof source === "function" ? await source() : source;
+  return token ?? undefined;
 }
 
 const OF_ACTION = "the name of a call says which action and version it is for";

@@ -311,7 +311,7 @@ async function headersOf(
     for (const [name, value] of Object.entries(more)) all.set(name, value);
   };
   add(ofClient);
-  if (accessToken !== undefined)
+  if (typeof accessToken === "string")
     all.set("Authorization", `Bearer ${accessToken}`);
   if (idempotencyKey !== undefined) all.set("Idempotency-Key", idempotencyKey);
   add(ofCall);

@@ -82,15 +82,15 @@ export interface CallOptions {
   /**
    * A bearer token, instead of that of the client: sent as `Authorization` over HTTP, otherwise as the param `accessToken`.
    */
-  accessToken?: string | undefined;
+  accessToken?: string | null | undefined;
   /** `store.token` of the session to use over a websocket or TCP, instead of that of the client. */
-  sessionToken?: string | undefined;
+  sessionToken?: string | null | undefined;
 }
 
 type Awaitable<Value> = Value | Promise<Value>;
 
-/** A function is called for each call. */
-export type TokenSource = string | (() => Awaitable<string | undefined>);
+/** A function is called for each call; null and undefined are no token. */
+export type TokenSource = string | (() => Awaitable<string | null | undefined>);
 
 export type HeaderSource =
   Record<string, string> | (() => Awaitable<Record<string, string>>);
@@ -110,7 +110,7 @@ export interface HttpOptions {
   /** Headers of each request, such as a token; a function is called each time. */
   headers?: HeaderSource;
   /** The bearer token of each call: sent as `Authorization` over HTTP, otherwise as the param `accessToken`. */
-  accessToken?: TokenSource | undefined;
+  accessToken?: TokenSource | null | undefined;
   /**
    * The name in `config.session.param` of the server (default `sessionToken`). Params of this name are refused, because
    * they would select the session.
@@ -133,7 +133,7 @@ export interface CreateClientOptions extends HttpOptions {
   /** The path of websockets (default `/primus`). */
   pathname?: string;
   /** `store.token` of the session to use, sent with each call over a websocket or TCP; refused over HTTP, which has cookies. */
-  sessionToken?: TokenSource | undefined;
+  sessionToken?: TokenSource | null | undefined;
   /**
    * Calls in progress on a websocket or TCP connection (default 5, as `general.simultaneousActions` of the server, which
    * refuses more); others wait for their turn.

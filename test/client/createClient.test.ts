@@ -404,6 +404,15 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       await expect(renewing.call("bearer")).resolves.toEqual({ token });
   });
 
+  test("null is no token, as a page reads it from localStorage", async () => {
+    const none = open(url(), { accessToken: () => null, sessionToken: null });
+    const some = open(url(), { accessToken: "of-client" });
+    await expect(none.call("bearer")).resolves.toEqual({ token: null });
+    await expect(
+      some.call("bearer", {}, { accessToken: null }),
+    ).resolves.toEqual({ token: null });
+  });
+
   test("a token that cannot be read fails the call", async () => {
     const accessToken = () => Promise.reject(new Error("no token today"));
     const call = open(url(), { accessToken }).call("bearer");
