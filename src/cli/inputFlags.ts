@@ -6,7 +6,7 @@ import {
   type JsonSchema,
   type DeclaredInputs,
 } from "../input/types";
-import { fixedValues, listOf, resolveRef } from "../input/coercion";
+import { fixedValues, isObject, listOf, resolveRef } from "../input/coercion";
 import { latestVersion } from "../action/registry";
 import { api } from "../api";
 import { didYouMean } from "../utils/closest";
@@ -158,22 +158,26 @@ function flagText(name: string, schema: JsonSchema | undefined): string {
   return `--${name} <${typeText(schema)}>`;
 }
 
-function typeText(schema: JsonSchema | undefined): string {
-  if (schema === undefined) return "text";
+/** @param schema may be `true` or `false`, as that of the further items of a tuple */
+function typeText(schema: unknown): string {
+  if (!isObject(schema)) return "text";
   const values = fixedValues(schema);
   if (values.length > 0) return values.map(String).join("|");
-  const options = listOf(schema.anyOf ?? schema.oneOf) as JsonSchema[];
+  const options = listOf(schema.anyOf ?? schema.oneOf);
   if (options.length > 0) {
-    const others = options.filter(({ type }) => type !== "null");
+    const others = options.filter(
+      (option) => !isObject(option) || option.type !== "null",
+    );
     return [...new Set(others.map(typeText))].join("|");
   }
-  if (schema.type === "array") return `${itemText(schema)}, may be repeated`;
+  if (schema.type === "array")
+    return `${itemText(schema.items)}, may be repeated`;
   if (schema.type === "object") return "its properties as --name.property";
   return typeof schema.type === "string" ? schema.type : "text";
 }
 
-function itemText({ items }: JsonSchema): string {
-  const values = fixedValues((items ?? {}) as JsonSchema);
+function itemText(items: unknown): string {
+  const values = isObject(items) ? fixedValues(items) : [];
   return values.length > 0 ? values.map(String).join("|") : "value";
 }
 

@@ -110,6 +110,24 @@ test("the help has the values of a choice, also of one that may be null, and of 
   ]);
 });
 
+test("the help has tuples, whose further items may have the schema false, and properties of any value", () => {
+  // as arktype describes tuples
+  const pair = { type: "array", prefixItems: [{}, {}], items: false };
+  const json = { type: "object", properties: { pair, some: true } };
+  const described = {
+    "~standard": {
+      version: 1 as const,
+      vendor: "own",
+      validate: (value: unknown) => ({ value }),
+      jsonSchema: { input: () => json, output: () => json },
+    },
+  };
+  expect(describeInputFlags(described)).toEqual([
+    "  --pair <value, may be repeated>",
+    "  --some <text>",
+  ]);
+});
+
 test("the help has no default that is another one for each call", () => {
   let count = 0;
   const counted = z.object({ id: z.int().default(() => ++count) });
