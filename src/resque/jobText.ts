@@ -10,6 +10,25 @@ export function encode(queue: string, func: string, args: any[]): string {
   return JSON.stringify({ class: func, queue, args });
 }
 
+/** A job as `encode` writes it, up to its arguments. */
+const USUAL = /^\{"class":"[^"\\]*","queue":"([^"\\]*)",/;
+
+/**
+ * The text of a job that is delayed. Only its text says where it goes when it is due, so it names its queue: Ruby writes none, and
+ * a job may have been found in another one.
+ */
+export function delayedText({ queue, raw }: QueuedJob): string {
+  if (USUAL.exec(raw)?.[1] === queue) return raw;
+  try {
+    const job = JSON.parse(raw) as { class?: unknown; queue?: unknown };
+    if (job.queue === queue) return raw;
+    // the class and the queue first, and a context last, as in all texts
+    return JSON.stringify({ ...{ class: job.class, queue }, ...job, queue });
+  } catch {
+    return raw; // unreadable: so it fails
+  }
+}
+
 /** The context that a job continues: the id and the span of the work that enqueued it. */
 export interface JobContext {
   request?: string;

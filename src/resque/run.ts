@@ -3,6 +3,7 @@ import { ActionheroError, toError } from "../errors";
 import { withFields } from "../utils/objects";
 import { isThenable, waitAtMost } from "../utils/promises";
 import {
+  delayedText,
   encode,
   failedEntry,
   type JobMetadata,
@@ -367,8 +368,10 @@ const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 15_000;
 
 /** Whether this process does not define the job's class and unknown jobs wait for a worker that does. */
-function isUnknown({ options, jobs, job }: JobView): boolean {
-  return options.unknownJobs === "wait" && !jobOf(jobs, job.class);
+function isUnknown({ options, jobs, job, raw }: JobView): boolean {
+  if (options.unknownJobs !== "wait" || jobOf(jobs, job.class)) return false;
+  // a number or a list is no job
+  return raw.trimStart().startsWith("{");
 }
 
 /**
@@ -376,7 +379,9 @@ function isUnknown({ options, jobs, job }: JobView): boolean {
  * @throws LeaseEnded; Error when it has waited for too long
  */
 async function postponeUnknown(view: JobView): Promise<Outcome> {
-  const { options, store, job, queue, raw } = view;
+  const { options, store, job, queue } = view;
+  // the same text in each of its waits, which are one
+  const raw = delayedText(view);
   const { unknownJobTimeout: timeoutMs = TIMEOUT_MS } = options;
   const ms = await view.persist(() =>
     store.waitUnknown({ queue, raw }, timeoutMs),

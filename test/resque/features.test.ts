@@ -74,6 +74,57 @@ describeOnEachEngine("declared features", (engine) => {
     await until(async () => (await queue.failedCount()) === 1);
   });
 
+  test("a job of another producer, which names no queue, is retried and postponed by plugins", async () => {
+    const queue = await bench.queue();
+    const ended: string[] = [];
+    const jobs: Jobs = {
+      shaky: {
+        plugins: ["Retry"],
+        pluginOptions: { Retry: { retryLimit: 3, retryDelay: 10 } },
+        perform(params) {
+          ended.push(`shaky ${JSON.stringify(params)}`);
+          if (ended.length === 1) throw new Error("not yet");
+        },
+      },
+      locked: {
+        plugins: ["JobLock"],
+        pluginOptions: { JobLock: { enqueueTimeout: 10 } },
+        async perform() {
+          // until the other one was postponed
+          if (!ended.includes("locked"))
+            await until(async () => (await queue.timestamps()).length > 0);
+          ended.push("locked");
+        },
+      },
+    };
+    const { store } = queue.connection;
+    for (let n = 0; n < 2; n++) await bench.startedWorker(jobs);
+    await store.enqueue("q", ['{"class":"shaky","args":[{"n":1}]}']);
+    await until(async () => (await queue.timestamps()).length > 0);
+    const scheduler = await bench.scheduler();
+    await until(
+      async () => ended.length === 2 || (await queue.failedCount()) > 0,
+    );
+    expect(await queue.failed(0, -1)).toEqual([]);
+    await scheduler.end();
+    await store.enqueue(
+      "q",
+      ["", ""].map(() => '{"class":"locked","args":[]}'),
+    );
+    await until(() => ended.includes("locked"));
+    await bench.scheduler();
+    await until(
+      async () => ended.length === 4 || (await queue.failedCount()) > 0,
+    );
+    expect(await queue.failed(0, -1)).toEqual([]);
+    expect(ended).toEqual([
+      'shaky {"n":1}',
+      'shaky {"n":1}',
+      "locked",
+      "locked",
+    ]);
+  });
+
   test("a job with an id keeps what it was enqueued for in each attempt, also by hand, and another has nothing more in its text", async () => {
     const ran: unknown[] = [];
     const around: unknown[] = [];

@@ -76,6 +76,60 @@ describeOnEachEngine("a job that a worker does not define", (engine) => {
     expect(postponed).toBeGreaterThan(0);
   });
 
+  test.each([
+    '{"class":"fresh","args":[{"n":1}]}',
+    '{"class":"fresh","queue":"other","args":[{"n":1}]}',
+  ])("waits in the queue that contained it: %s", async (raw) => {
+    const queue = await bench.queue();
+    const worker = await bench.startedWorker({}, { unknownJobs: "wait" });
+    const unknown = once(worker, "unknown");
+    await queue.connection.store.enqueue("q", [raw]);
+    await unknown;
+    await worker.end();
+    const ends: unknown[] = [];
+    const jobs: Jobs = { fresh: (params) => void ends.push(params) };
+    const second = await bench.startedWorker(jobs);
+    second.on("job", (from) => ends.push(from));
+    await bench.scheduler({}, jobs);
+    await until(async () => ends.length > 1 || (await queue.failedCount()) > 0);
+    expect(await queue.failed(0, -1)).toEqual([]);
+    expect(ends).toEqual(["q", { n: 1 }]);
+  });
+
+  test("waits once, not once more when it names its queue", async () => {
+    const queue = await bench.queue();
+    await bench.scheduler();
+    const worker = await bench.startedWorker(
+      {},
+      { unknownJobs: "wait", unknownJobTimeout: 50 },
+    );
+    const waits: number[] = [];
+    worker.on("unknown", (_queue, _job, ms) => waits.push(ms));
+    const raw = '{"class":"fresh","args":[]}';
+    await queue.connection.store.enqueue("q", [raw]);
+    await until(async () => (await queue.failedCount()) === 1);
+    expect(waits.filter((ms) => ms === 0)).toHaveLength(1);
+    const [entry] = await queue.failed(0, -1);
+    expect(entry.queue).toBe("q");
+    expect(entry.error).toBe('No job defined for class "fresh"');
+  });
+
+  test.each(["5", "[]", "null"])(
+    "fails at once when it is no job: %s",
+    async (raw) => {
+      const queue = await bench.queue();
+      const worker = await bench.startedWorker({}, { unknownJobs: "wait" });
+      const ended = Promise.race([
+        once(worker, "failure"),
+        once(worker, "unknown"),
+      ]);
+      await queue.connection.store.enqueue("q", [raw]);
+      expect((await ended)[2]).toEqual(
+        new Error('No job defined for class "undefined"'),
+      );
+    },
+  );
+
   test("fails at once when nobody can read it", async () => {
     const queue = await bench.queue();
     await queue.connection.store.enqueue("q", ["{no json"]);

@@ -1,6 +1,6 @@
 /** The data of a memory store, and changes that several of its operations share. */
 import { timerMs } from "../../utils/promises";
-import { parseJob, splitContext } from "../jobText";
+import { delayedText, parseJob, splitContext } from "../jobText";
 import type {
   Due,
   Effect,
@@ -323,9 +323,10 @@ export class MemoryData {
     }
   }
 
-  private delayAtFreeTime(job: QueuedJob & { due: Due }): void {
+  private delayAtFreeTime(effect: QueuedJob & { due: Due }): void {
+    const job = { queue: effect.queue, raw: delayedText(effect) };
     let shift = 0;
-    while (!this.delay(job, this.dueMs(job.due), shift)) shift++;
+    while (!this.delay(job, this.dueMs(effect.due), shift)) shift++;
   }
 
   private unlockUnique(key: string, raw: string): void {

@@ -1,5 +1,5 @@
 /** The store of the embedded engine: plain maps in this process. Every operation is synchronous inside, and so atomic. */
-import { joinContext, parseJob } from "../jobText";
+import { delayedText, joinContext, parseJob } from "../jobText";
 import type { JobInfo } from "../types";
 import {
   jobInfoOf,
@@ -102,10 +102,11 @@ export class MemoryStore implements QueueStore {
   }
 
   delay(
-    job: QueuedJob,
+    { queue, raw }: QueuedJob,
     due: Due,
     options: EnqueueOptions = {},
   ): Promise<EnqueueResult> {
+    const job = { queue, raw: delayedText({ queue, raw }) };
     return this.run((data) =>
       produce(data, job, options, "delayed", () => {
         const dueMs = data.dueMs(due);

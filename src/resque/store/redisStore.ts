@@ -15,6 +15,7 @@ import {
   type Script,
 } from "../../redis/script";
 import { systemEnvironment, type Environment } from "../machine";
+import { delayedText } from "../jobText";
 import type { JobInfo } from "../types";
 import { flatFields, jobInfoOf, openRecord, SEARCH_LENGTH } from "./texts";
 import { dueArgs, encodeEffects } from "./lua/effects";
@@ -148,7 +149,8 @@ export class RedisStore implements QueueStore {
     due: Due,
     options: EnqueueOptions = {},
   ): Promise<EnqueueResult> {
-    return this.produce(job, dueArgs(due), options);
+    const raw = delayedText(job);
+    return this.produce({ ...job, raw }, dueArgs(due), options);
   }
 
   async retryFailed(

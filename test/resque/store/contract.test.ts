@@ -459,6 +459,25 @@ describeOnEachStore("the store of the queue", (context) => {
       expect(second).toMatchObject({ state: "duplicate" });
     });
 
+    test.each([
+      ["names none", '{"class":"a","args":[{"n":1}]}'],
+      ["names another", '{"class":"a","queue":"b","args":[{"n":1}]}'],
+      ["names null", '{"class":"a","queue":null,"args":[{"n":1}]}'],
+      ["has its keys in another order", '{ "args": [{"n":1}], "class": "a" }'],
+    ])("a job that %s goes back to its queue", async (_what, raw) => {
+      const due = { inMs: 0 };
+      const effect: Effect = { do: "delay", queue: "q", raw, due };
+      await store.apply(workerIdentity("p:1", "*"), [effect]);
+      const text = jobText("q", "a", { n: 1 });
+      expect((await store.promote(500)).moved).toMatchObject([{ raw: text }]);
+      expect(await store.jobs("q", 0, -1)).toEqual([text]);
+      expect(await store.delay({ queue: "q", raw }, due)).toEqual({
+        state: "added",
+      });
+      expect((await store.promote(500)).moved).toMatchObject([{ raw: text }]);
+      expect(await store.failedCount()).toBe(0);
+    });
+
     test("a removed job is due no more", async () => {
       await store.delay(job("a"), { atMs: 5_000 });
       await store.delay(job("a"), { atMs: 9_000 });

@@ -1,4 +1,5 @@
 /** Effects of finished jobs, as a script reads them. */
+import { delayedText } from "../../jobText";
 import type { Due, Effect, NextRun } from "../store";
 import { flatFields, KEEP_JOB_SECONDS, UNIQUE_SECONDS } from "../texts";
 import { REMOVE_DELAYED_PART, REMOVE_JOBS_PART } from "./producers";
@@ -55,7 +56,7 @@ export function encodeEffects(
 function encode(effect: Effect, out: (string | number)[]): void {
   switch (effect.do) {
     case "delay":
-      return void out.push("D", effect.raw, ...dueArgs(effect.due));
+      return void out.push("D", delayedText(effect), ...dueArgs(effect.due));
     case "unlockUnique":
       return void out.push("U", effect.key, effect.raw);
     case "moveUnique":
