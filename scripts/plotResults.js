@@ -46,7 +46,7 @@ function readRows(markdown) {
   return rows.filter((row) => row !== undefined);
 }
 
-/** @returns undefined for a row that is no multiple of a peer's (its peer is "-") */
+/** @returns undefined for a row without a peer ("-") */
 function readRow([work, peer, goal, measured, held]) {
   if (peer === "-") return undefined;
   const [, kind, limit] = /^at (most|least) ([\d.]+)$/.exec(goal) ?? [];

@@ -57,8 +57,19 @@ const CHECKED = [
   "tasks",
   "initializers",
   "test",
+  "bench",
+  "public",
+  "scripts",
+  ".github",
 ];
-const SKIPPED = ["node_modules", "dist", "interop", "words.test.ts"];
+const SKIPPED = [
+  "node_modules",
+  "dist",
+  "interop",
+  "javascript", // the built clients
+  "words.test.ts",
+  "words.js",
+];
 
 /**
  * The places in a text. A sentence may continue in the next line of a comment or page.
@@ -82,7 +93,7 @@ function findWords(text) {
 function filesOf(name) {
   if (SKIPPED.includes(path.basename(name))) return [];
   if (fs.statSync(path.join(root, name)).isFile())
-    return /\.(md|txt|ts)$/.test(name) ? [name] : [];
+    return /\.(md|txt|[cm]?[jt]s|html|ya?ml)$/.test(name) ? [name] : [];
   return fs
     .readdirSync(path.join(root, name))
     .flatMap((entry) => filesOf(path.join(name, entry)));

@@ -1,7 +1,7 @@
 /**
- * Runs a server script under a parent: tells its port, and its CPU time, memory and profile when asked.
- * @param work for a script without clients: does its work for so many ms, and answers how often; its second argument is
- * what else was asked for
+ * Runs a server script under a parent: sends its port, and its CPU time, memory and profile on request.
+ * @param work for a script without clients: works for the given ms and returns how many times; its second argument has
+ * the other fields of the order
  */
 const { startProfile, stopProfile } = require("./profile");
 

@@ -64,7 +64,7 @@ function spin(state) {
   if (now < state.until) setImmediate(spin, state);
 }
 
-/** Resolves when the handshake is done; what the server says first is left to whoever reads. */
+/** Resolves when the handshake is done; the caller reads what the server sends first. */
 function connect({ port, path }) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, "127.0.0.1");

@@ -23,13 +23,40 @@ function sidebar() {
   return groups;
 }
 
+/**
+ * Links of the pages lead to files of the repository. On the site, README.md is the start page, a folder is its README, and
+ * what is no page has no link.
+ */
+function linkTo(target, page) {
+  const [file, anchor] = target.split("#");
+  if (/^\w+:/.test(target) || file === "") return target;
+  const found = path.resolve(path.dirname(page), file);
+  const readme = path.join(found, "README.md");
+  const document = fs.existsSync(readme) ? readme : found;
+  if (!document.endsWith(".md")) return undefined;
+  const name = path.relative(root, document).replace(/\.md$/, "");
+  const url = name === "README" ? "/" : `/${name}`;
+  return anchor === undefined ? url : `${url}#${anchor}`;
+}
+
+function useSiteLinks(md) {
+  md.core.ruler.push("site-links", ({ tokens, env }) => {
+    for (const { children } of tokens)
+      for (const token of children ?? []) {
+        if (token.type !== "link_open") continue;
+        const target = linkTo(token.attrGet("href"), env.path);
+        if (target === undefined) token.attrs = [];
+        else token.attrSet("href", target);
+      }
+  });
+}
+
 export default {
   title: `actionhero ${version}`,
   description: "The server framework for Node.js APIs",
   srcDir: root,
   srcExclude: [
     "**/node_modules/**",
-    "bench/**",
     "test/**",
     "bin/**",
     "tmp/**",
@@ -39,13 +66,8 @@ export default {
   outDir: path.join(root, "tmp", "site"),
   cacheDir: path.join(root, "tmp", "site-cache"),
   rewrites: { "README.md": "index.md" },
-  // the folders and files that pages name are in the repository and in the package, not on the site
-  ignoreDeadLinks: [
-    /^https?:\/\/localhost/,
-    /^\.\/[\w-]+$/,
-    /\/(?:examples|bench)\//,
-    /LICENSE/,
-  ],
+  markdown: { config: useSiteLinks },
+  ignoreDeadLinks: [/^https?:\/\/localhost/],
   vite: { publicDir: false },
   themeConfig: {
     search: { provider: "local" },

@@ -17,7 +17,7 @@ function make(tag, properties, ...children) {
 /** Whichever the server has: `{ title, description, base, actions }`, or undefined if it describes nothing. */
 async function readDocument() {
   const swagger = await readJson("/api/swagger");
-  // not asked for in vain, which browsers report; without the action swagger, there may be one
+  // a request that fails would show in the console of the browser; without the action swagger, there may be one
   const hasOpenApi = !swagger || "x-openapi" in swagger;
   const openapi = hasOpenApi && (await readJson("/api/openapi.json"));
   if (openapi?.openapi) return fromOpenApi(openapi);
@@ -412,7 +412,7 @@ function mixedValue(field, types) {
   }
 }
 
-/** @throws Error for a text that is no JSON */
+/** @throws Error for a text that is not JSON */
 function parsed(field) {
   try {
     return JSON.parse(field.value);

@@ -1,9 +1,9 @@
 /**
  * A client of the Primus wire format for browsers and node, with the names that scripts know from Primus: `connect`,
- * `open`, `end`, `write`, `id`, `on`. It connects again by itself unless the server says that the end is for good.
+ * `open`, `end`, `write`, `id`, `on`. It reconnects by itself unless the server says that it must not.
  *
  * Events: `open`, `data`, `error`, `close` (the connection is lost), `reconnect scheduled`, `reconnect` (an attempt
- * begins), `reconnected`, `reconnect timeout`, `reconnect failed`, `timeout`, `online`, `offline`, `end` (for good).
+ * begins), `reconnected`, `reconnect timeout`, `reconnect failed`, `timeout`, `online`, `offline`, `end` (it does not reconnect).
  *
  * @param {Function} WebSocket the class to connect with
  * @param {{pathname: string, pingTimeout: number}} server what the server is set to; pingTimeout in ms, 0 for none
@@ -154,7 +154,7 @@ function definePrimus(WebSocket, server) {
       return this;
     },
 
-    /** Close for good, after sending `data` if there is any. */
+    /** Close without reconnecting, after sending `data` if there is any. */
     end: function (data) {
       if (data !== undefined) this.write(data);
       var wasActive = this._socket !== null || this._attempt > 0;

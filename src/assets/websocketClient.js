@@ -60,12 +60,12 @@ function defineWebsocketClient(environment) {
 
   class ActionheroWebsocketClient extends environment.EventEmitter {
     /**
-     * @param {object} [options] `url` of the server, and what the connection is to be like
-     * @param {object} [client] a connection of one's own, not opened by this one
+     * @param {object} [options] `url` of the server, and the options of the connection
+     * @param {object} [client] a custom connection, which this client does not open
      */
     constructor(options, client) {
       super();
-      this.callbacks = Object.create(null); // ids can be of one's own choice
+      this.callbacks = Object.create(null); // callers may choose ids
       this.id = null;
       this.fingerprint = null;
       this.events = {};
@@ -89,7 +89,7 @@ function defineWebsocketClient(environment) {
     }
 
     /**
-     * Connect, and stay connected until `disconnect` or until the server says that it is for good. An error after
+     * Connect, and stay connected until `disconnect` or until the server says that it must not reconnect. An error after
      * `timeout` ms does not end the attempts, unless `retryFirst` is false: then the first that fails is the last.
      * @param {function(Error?, object?)} [callback] gets what `detailsView` answers
      */
@@ -116,7 +116,7 @@ function defineWebsocketClient(environment) {
       opened.then((details) => callback(null, details), callback);
     }
 
-    /** Close for good, and leave all rooms. What waits for an answer gets an error. */
+    /** Close without reconnecting, and leave all rooms. Requests without a response get an error. */
     disconnect() {
       this.rooms = [];
       this._detach();

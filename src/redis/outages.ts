@@ -3,7 +3,7 @@
  * detects it. Some steps of the boot and of the stop may fail in one.
  */
 import type { Redis } from "ioredis";
-import { isRedisAway, toError } from "../errors";
+import { errorText, isRedisAway, toError } from "../errors";
 import { log, type ActionheroLogLevel } from "../log/log";
 import { isDenied, isRefusedWrite, isFull } from "./commands";
 import { addressOf } from "./engine";
@@ -97,7 +97,7 @@ export class ConnectionLog {
     outage.since ??= performance.now();
     outage.isRefusal ||=
       error !== undefined && (isRefusedWrite(error) || isDenied(error));
-    log(message, severity, error && withoutCommand(error));
+    log(message, severity, error && { error: errorText(error) });
   }
 
   /**
@@ -108,7 +108,7 @@ export class ConnectionLog {
     const isLate = performance.now() < (this.lateUntil.get(address) ?? 0);
     const isNew = error !== undefined && isDenied(error);
     if (isLate && !isNew && !this.isOutageReported(address))
-      log(message, "debug", error && withoutCommand(error));
+      log(message, "debug", error && { error: errorText(error) });
     else this.reportOutage(address, message, error);
   }
 
@@ -152,13 +152,6 @@ export class ConnectionLog {
     if (!outage) this.outages.set(address, (outage = { away: new Set() }));
     return outage;
   }
-}
-
-/** Errors of ioredis contain the arguments of their command: inputs of jobs, values of users. */
-function withoutCommand(error: Error): Error {
-  if (!("command" in error)) return error;
-  const { name, message, stack } = error;
-  return Object.assign(new Error(message), { name, stack });
 }
 
 const followed = new WeakMap<

@@ -340,10 +340,11 @@ export class Broken extends Action {
   });
 
   test("when there is no redis", async () => {
-    const { exitCode, reason, output } = await failure(
+    const { exitCode, reason, output, hasStack } = await failure(
       {},
       { REDIS_URL: `redis://127.0.0.1:${await freePort()}` },
     );
+    expect(hasStack).toBe(false);
     expect(output.join("\n")).not.toContain("Unable to connect to Redis");
     expect(reason).toEqual([
       expect.stringMatching(/^cannot start: cannot reach redis .*ECONNREFUSED/),
