@@ -25,7 +25,7 @@ function sidebar() {
 
 /**
  * Links of the pages lead to files of the repository. On the site, README.md is the start page, a folder is its README, and
- * what is no page has no link.
+ * a target that is not a page loses its link.
  */
 function linkTo(target, page) {
   const [file, anchor] = target.split("#");
