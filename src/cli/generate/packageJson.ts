@@ -86,7 +86,7 @@ export function projectPackageJson(
     },
     devDependencies: ranges([...DEV_DEPENDENCIES, ...JEST_DEPENDENCIES]),
     allowScripts: UNNEEDED_SCRIPTS,
-    jest: jestConfig(flavour),
+    jest: { ...jestConfig(flavour), setupFiles: ["<rootDir>/jest.env.cjs"] },
   };
 }
 

@@ -81,6 +81,7 @@ const EXAMPLE_SOURCES = ["tasks/runAction.ts"];
 const TEMPLATES = {
   "server.ts": "src/server.ts",
   "status.test.ts": "__tests__/actions/status.ts",
+  "jest.env.cjs": "jest.env.cjs",
   gitignore: ".gitignore",
   "README.md": "README.md",
 };
