@@ -28,7 +28,12 @@ import {
   measureAction,
   reportAction,
 } from "./report";
-import { addToResponse, hideOwnError, putError } from "./response";
+import {
+  addToResponse,
+  attachStatus,
+  hideOwnError,
+  putError,
+} from "./response";
 import { traceAction, traceOutcome } from "./spans";
 import { ActionsStatus, errorForStatus } from "./status";
 
@@ -494,9 +499,11 @@ export class ActionProcessor<ActionClass extends Action = any> {
     if (status === ActionsStatus.TimedOut) this.response = {};
     const errorId = putError(this, error, thrown);
     const listed = isOfParams(status) ? listErrors(this) : undefined;
-    return listed
-      ? listed.then(() => this.respondWithError(call, status, error, errorId))
-      : this.respondWithError(call, status, error, errorId);
+    if (!listed) return this.respondWithError(call, status, error, errorId);
+    return listed.then(() => {
+      attachStatus(this, status, error);
+      return this.respondWithError(call, status, error, errorId);
+    });
   }
 
   private respondWithError(

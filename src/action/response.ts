@@ -11,6 +11,7 @@ import {
 import { log } from "../log/log";
 import type { ActionProcessor } from "./actionProcessor";
 import { refuseStream } from "./output";
+import { type ActionsStatus, usualStatus } from "./status";
 
 /** Connections whose responses have an HTTP status, or go to a test or to code of this process. */
 const WITH_STATUS = ["web", "testServer", IN_LINE];
@@ -87,6 +88,16 @@ function attachFacts(data: ActionProcessor, error: unknown): void {
   if (error instanceof StatusError || !hasStatus(data))
     attach(data, "code", codeFieldsOf(error).code);
   if (error instanceof InlineError) attach(data, "errors", error.errors);
+}
+
+/** Clients of transports without a status get, with the list of invalid params, the status of HTTP as `code`. */
+export function attachStatus(
+  data: ActionProcessor,
+  status: ActionsStatus,
+  error: unknown,
+): void {
+  if (!hasStatus(data))
+    attach(data, "code", usualStatus(status, error, settings().web));
 }
 
 function attach(data: ActionProcessor, field: string, value: unknown): void {

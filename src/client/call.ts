@@ -326,7 +326,10 @@ export interface ParamProblem {
 /** The server responded with an error. */
 export class ActionError<Response = unknown> extends Error {
   override readonly name = "ActionError";
-  /** The HTTP status; on other transports, that of an `HttpError` of the server, else undefined. */
+  /**
+   * The HTTP status; on other transports, that of an `HttpError` of the server, of listed params and of overload and timeouts,
+   * else undefined.
+   */
   readonly status: number | undefined;
   /**
    * The response's `code`, or that of the problem that `message` describes; undefined when it has neither. A status is
@@ -344,7 +347,7 @@ export class ActionError<Response = unknown> extends Error {
       code?: string | number;
       errors?: unknown;
     };
-    this.status = status ?? (isStatus(code) ? code : undefined);
+    this.status = status ?? statusOf(code);
     this.errors = Array.isArray(errors) ? (errors as ParamProblem[]) : [];
     const described =
       this.errors.find((problem) => problem?.message === this.message) ??
@@ -354,7 +357,15 @@ export class ActionError<Response = unknown> extends Error {
   }
 }
 
-/** Replies without an HTTP status have that of an `HttpError` as `code`. */
+/** Codes of the server itself that stand for a status. */
+const UNAVAILABLE: readonly unknown[] = ["AH_OVERLOADED", "AH_ACTION_TIMEOUT"];
+
+/** Replies without an HTTP status have it as `code`, or a code of which it follows. */
+function statusOf(code: unknown): number | undefined {
+  if (isStatus(code)) return code;
+  return UNAVAILABLE.includes(code) ? 503 : undefined;
+}
+
 function isStatus(code: unknown): code is number {
   return typeof code === "number" && code >= 400 && code < 600;
 }

@@ -138,6 +138,13 @@ beforeAll(async () => {
         throw Object.assign(new Error("not today"), { code: 418 });
       },
     },
+    late: {
+      timeout: 20,
+      run: ({ signal }) =>
+        new Promise<void>((resolve) =>
+          signal.addEventListener("abort", () => resolve()),
+        ),
+    },
     secret: {
       run: () => {
         throw new HttpError(401, "please sign in");
@@ -489,6 +496,13 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     );
   });
 
+  test("the timeout of an action has the same code and status on every transport", async () => {
+    await expect(open(url()).call("late")).rejects.toMatchObject({
+      code: "AH_ACTION_TIMEOUT",
+      status: 503,
+    });
+  });
+
   test("all problems of a call are listed, and its code is that of the one which its message describes", async () => {
     const params = { shelf: true, address: {} };
     const error: unknown = await open(url())
@@ -496,6 +510,7 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
       message: "address.city is a required parameter for this action",
+      status: 422,
       code: "missing",
       errors: [
         { path: "shelf", code: "invalid_type" },
@@ -1444,12 +1459,16 @@ test("bundles for pages stay small, as documented, and HTTP alone leaves the web
       const { gzipSync } = require("node:zlib") as typeof import("node:zlib");
       return gzipSync(outputFiles[0].contents).length;
     };
+    const bytes = [sizeOf("createHttpClient"), sizeOf("createClient")];
+    expect(bytes[0]).toBeLessThan(6 * 1024);
+    expect(bytes[1]).toBeLessThan(12 * 1024);
     const page = fs.readFileSync(path.join(root, "docs/client.md"), "utf8");
     const [, small, whole] =
       /(\d+) KB instead of (\d+) KB, minified and gzipped/.exec(page)!;
-    const kilobytes = (name: string) => sizeOf(name) / 1000;
-    expect(Math.abs(kilobytes("createHttpClient") - +small)).toBeLessThan(1);
-    expect(Math.abs(kilobytes("createClient") - +whole)).toBeLessThan(1);
+    expect(bytes.map((size) => Math.round(size / 1024))).toEqual([
+      Number(small),
+      Number(whole),
+    ]);
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
