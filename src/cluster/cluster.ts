@@ -16,10 +16,13 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import { actionheroVersion, id } from "../config/config";
 import { settings } from "../config/settings";
+import { SkewWatch } from "../utils/clockSkew";
+import { thisMachine } from "../utils/promises";
 import { isRedisAway, toError } from "../errors";
 import { log } from "../log/log";
 import {
   logFailure,
+  noteSkew,
   noteWriteAccepted,
   unlessFull,
   runStopStep,
@@ -64,6 +67,9 @@ class Membership {
   readonly duplicateId = new DuplicateId();
   private readonly instance = randomUUID();
   private readonly startedAt = Date.now();
+  private readonly skew = new SkewWatch(thisMachine, (ms) =>
+    noteSkew(api.redis.clients.client, ms),
+  );
   private timer?: NodeJS.Timeout;
   private round?: Promise<void>;
   private left = true;
@@ -84,9 +90,16 @@ class Membership {
   }
 
   private async register(): Promise<void> {
-    const before = await writeHeartbeat(this.describe());
+    const before = await this.heartbeat();
     if (before && this.isOther(before) && !hasEnded(before))
       this.duplicateId.saw(before, (await readNodes()).now - before.seenAt);
+  }
+
+  private async heartbeat(): Promise<ClusterNode | undefined> {
+    const sentAt = performance.now();
+    const { before, now } = await writeHeartbeat(this.describe());
+    this.skew.measured(now, sentAt);
+    return before;
   }
 
   /** Unregister; no other node will clean up after this one. */
@@ -115,7 +128,7 @@ class Membership {
   /** One heartbeat and one check of the others; never rejects. */
   private async runRound(): Promise<void> {
     try {
-      const before = await writeHeartbeat(this.describe());
+      const before = await this.heartbeat();
       if (!before) await this.comeBack();
       else if (this.isOther(before)) this.noteDouble(before);
       if (this.duplicateId.hasDied) await this.dropDuplicateId();

@@ -80,14 +80,15 @@ function client(): Redis {
 
 /**
  * Write a heartbeat of this node.
- * @returns its previous entry in the register
+ * @returns its previous entry in the register, and the time of redis in ms
  */
 export async function writeHeartbeat(
   record: NodeRecord,
-): Promise<ClusterNode | undefined> {
+): Promise<{ before?: ClusterNode; now: number }> {
   const text = JSON.stringify(record);
-  const before = await beat(client(), keyOf("nodes"), record.id, text);
-  return before === null ? undefined : parse(record.id, before);
+  const reply = await beat(client(), keyOf("nodes"), record.id, text);
+  const { before, now } = reply;
+  return before === null ? { now } : { now, before: parse(record.id, before) };
 }
 
 /** All nodes of the register, and the time to compare their `seenAt` with. */
@@ -134,12 +135,12 @@ function parse(id: string, text: string): ClusterNode | undefined {
 
 // --- The atomic operations on the register of nodes.
 
-// KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns the previous record, or false.
+// KEYS: register (hash: node id -> "<ms> <record>"). ARGV: node id, record. Returns the time of redis in ms, then the previous record, or false.
 // Atomic, so that the time is that of the write and a removal by another node is never missed.
 const BEAT = defineTimed(`
 local before = redis.call('HGET', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', time) .. ' ' .. ARGV[2])
-return before`);
+return {string.format('%.0f', time), before}`);
 
 // KEYS: register. Returns the time of redis in ms, then id and entry of each node in turn.
 // Atomic, so that ages refer to the moment of reading, regardless of the clocks of the nodes. A heartbeat later than now was sent before
@@ -167,23 +168,25 @@ return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0`);
 // KEYS: claim.
 const RELEASE = defineTimed(`return redis.call('DEL', KEYS[1])`);
 
-/** Write a heartbeat; returns the previous entry. */
-export function beat(
+/** Write a heartbeat; returns the previous entry, and the time of redis in ms. */
+export async function beat(
   redis: Redis,
   register: string,
   id: string,
   record: string,
-): Promise<string | null> {
-  return runAtomically(redis, {
+): Promise<{ now: number; before: string | null }> {
+  const reply = await runAtomically<[string, string | null]>(redis, {
     script: BEAT,
     keys: [register],
     args: [id, record],
     plain: async () => {
       const before = await redis.hget(register, id);
-      await redis.hset(register, id, `${Date.now()} ${record}`);
-      return before;
+      const now = String(Date.now());
+      await redis.hset(register, id, `${now} ${record}`);
+      return [now, before];
     },
   });
+  return { now: Number(reply[0]), before: reply[1] };
 }
 
 /** The entries by node id, and the time of redis in ms. */

@@ -41,6 +41,8 @@ export class ConnectionLog {
   private readonly outages = new Map<string, Outage>();
   /** Until when operations may fail that began before the last outage ended, by address, in ms of the monotonic clock. */
   private readonly lateUntil = new Map<string, number>();
+  /** The addresses whose clock differs from that of this host. */
+  private readonly skewed = new Set<string>();
 
   /** @param timeoutMs the timeout of an operation */
   constructor(private readonly timeoutMs: number) {}
@@ -112,6 +114,24 @@ export class ConnectionLog {
     else this.reportOutage(address, message, error);
   }
 
+  /**
+   * Several parts of this process compare the clock of this host with that of redis; one line reports it for all.
+   * @param ms the difference, positive if this host is ahead; 0 when it ends
+   */
+  reportSkew(address: string, ms: number): void {
+    if ((ms !== 0) === this.skewed.has(address)) return;
+    if (ms === 0) {
+      this.skewed.delete(address);
+      return log("the clock of this host is that of redis again", "notice");
+    }
+    this.skewed.add(address);
+    const side = ms > 0 ? "ahead of" : "behind";
+    log(
+      `the clock of this host is ${Math.abs(ms)} ms ${side} that of redis: tasks follow the clock of redis`,
+      "warning",
+    );
+  }
+
   isOutageReported(address: string): boolean {
     return this.outages.get(address)?.since !== undefined;
   }
@@ -167,6 +187,12 @@ export function noteUnavailable(
 ): void {
   const known = followed.get(client);
   known?.connectionLog.reportFailure(known.address, message, error);
+}
+
+/** The clock of this host differs from that of redis by `ms`, or no longer (0). */
+export function noteSkew(client: Redis, ms: number): void {
+  const known = followed.get(client);
+  known?.connectionLog.reportSkew(known.address, ms);
 }
 
 /** Redis refuses writes now, whatever happened before. */

@@ -111,12 +111,22 @@ export function wholeMs(value: unknown, what: string): number {
         : typeof value === "number"
           ? value
           : NaN;
-  if (!Number.isFinite(ms) || ms > MAX_MS)
-    throw new ActionheroError(
-      "AH_TASK",
-      `${what} must be a number of milliseconds, not ${describe(value)}`,
-    );
+  if (!Number.isFinite(ms) || ms > MAX_MS) throw noTime(what, describe(value));
   return Math.max(Math.floor(ms), 0);
+}
+
+/** As `wholeMs`, for a wait: as one, a Date would be decades. */
+export function waitMs(value: unknown): number {
+  const what = "the wait of a job";
+  if (value instanceof Date) throw noTime(what, "a Date");
+  return wholeMs(value, what);
+}
+
+function noTime(what: string, value: string): ActionheroError {
+  return new ActionheroError(
+    "AH_TASK",
+    `${what} must be a number of milliseconds, not ${value}`,
+  );
 }
 
 function describe(value: unknown): string {

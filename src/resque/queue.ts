@@ -160,6 +160,7 @@ export class Queue extends EventEmitter {
   /**
    * As `enqueueAt`, `ms` from now by the clock of the store.
    * @param ms a number, or text that begins with one; a negative one means now
+   * @throws as `enqueueAt`, and for a Date
    */
   async enqueueIn(
     ms: number | string,
@@ -169,7 +170,7 @@ export class Queue extends EventEmitter {
     suppressDuplicateTaskError = false,
     node?: string,
   ): Promise<true | undefined> {
-    const inMs = inspect.wholeMs(ms, "the wait of a job");
+    const inMs = inspect.waitMs(ms);
     return isAdded(
       await this.addLater(queue, func, listOf(args), { inMs }, ownedBy(node)),
       suppressDuplicateTaskError,
@@ -431,8 +432,7 @@ function alreadyThere(): ActionheroError {
 }
 
 function dueOf({ at, in: wait }: TrackedOptions): Due | undefined {
-  if (wait !== undefined)
-    return { inMs: inspect.wholeMs(wait, "the wait of a job") };
+  if (wait !== undefined) return { inMs: inspect.waitMs(wait) };
   if (at === undefined) return undefined;
   return { atMs: inspect.wholeMs(at, "the time of a job") };
 }

@@ -4,15 +4,11 @@ import { toError } from "../errors";
 import type { Connection } from "./connection";
 import { forceCleanWorker, silentWorkers } from "./repair";
 import { jobOf } from "./jobText";
-import {
-  type Environment,
-  Outage,
-  SkewWatch,
-  systemEnvironment,
-} from "./machine";
+import { type Environment, Outage, systemEnvironment } from "./machine";
 import { waitAtMost } from "../utils/promises";
 import { Queue } from "./queue";
 import type { Promotion, QueueStore, Waiting } from "./store/store";
+import { SkewWatch } from "../utils/clockSkew";
 import type { ConnectionOptions, Jobs } from "./types";
 
 export interface SchedulerOptions {

@@ -3,13 +3,7 @@
  * time that reports finished jobs and fetches the next ones. Calls go one way: from here to the store and to the workers.
  */
 import { toError } from "../errors";
-import {
-  type Environment,
-  Outage,
-  pause,
-  SkewWatch,
-  type Timer,
-} from "./machine";
+import { type Environment, Outage, pause, type Timer } from "./machine";
 import { waitAtMost } from "../utils/promises";
 import type { Heartbeat } from "./heartbeat";
 import {
@@ -40,6 +34,7 @@ import {
   type Waiting,
 } from "./store/store";
 import { releaseUnique } from "./jobText";
+import { SkewWatch } from "../utils/clockSkew";
 import { POLL_MS, STUCK_MS } from "./scheduler";
 
 export interface WorkerProcessOptions {

@@ -8,7 +8,7 @@ import { settings } from "../config/settings";
 import { isRedisAway, toError } from "../errors";
 import { filterObjectForLogging, redactForLogging } from "../log/filters";
 import { log, willLog, type ActionheroLogLevel } from "../log/log";
-import { noteWriteAccepted, noteUnavailable } from "../redis/outages";
+import { noteWriteAccepted, noteSkew, noteUnavailable } from "../redis/outages";
 import { parseJob } from "../resque/jobText";
 import type { RetryInfo } from "../resque/jobView";
 import type { Queue } from "../resque/queue";
@@ -302,7 +302,6 @@ class NodeLog {
   private readonly away = new Set<string>();
   /** The queue is unavailable for its own reason, while redis is available. */
   private isOwnOutage = false;
-  private isSkewLogged = false;
 
   /** @returns the errors that begin outages, which are not logged again */
   follow(part: MultiWorker | Scheduler, name: string): WeakSet<Error> {
@@ -316,7 +315,7 @@ class NodeLog {
     part.on("recovered", (ms: number) => {
       if (this.away.delete(name) && this.away.size === 0) this.outageEnded(ms);
     });
-    part.on("skew", (ms: number) => this.skewed(ms));
+    part.on("skew", (ms: number) => noteSkew(api.redis.clients.tasks, ms));
     return errors;
   }
 
@@ -332,18 +331,6 @@ class NodeLog {
     const message = `the task queue responds again after ${ms} ms`;
     log(message, this.isOwnOutage ? "notice" : "debug");
     if (!this.isOwnOutage) noteWriteAccepted(api.redis.clients.tasks);
-  }
-
-  private skewed(ms: number): void {
-    if ((ms !== 0) === this.isSkewLogged) return;
-    this.isSkewLogged = ms !== 0;
-    if (ms === 0)
-      return log("the clock of this host is that of redis again", "notice");
-    const side = ms > 0 ? "ahead of" : "behind";
-    log(
-      `the clock of this host is ${Math.abs(ms)} ms ${side} that of redis: tasks follow the clock of redis`,
-      "warning",
-    );
   }
 }
 

@@ -17,6 +17,7 @@ import {
   type NodeRecord,
 } from "../../src/cluster/register";
 import { config, id } from "../../src/config/config";
+import { noteSkew } from "../../src/redis/outages";
 import { connectRedis, leaveCluster } from "../../src/redis/lifecycle";
 import { describeOnEachEngine } from "../support/engines";
 import { LogLines } from "../support/logLines";
@@ -134,6 +135,27 @@ describeOnEachEngine("membership", (engine) => {
       await joinNodes();
       await until(async () => (await readNodes()).nodes.length === 1);
       expect(lost).toEqual([expect.objectContaining({ id: "other" })]);
+    });
+
+    test("a wrong clock of a host without workers is logged once at the start, and when it is right again", async () => {
+      const clock = Date.now.bind(Date);
+      const now = jest
+        .spyOn(Date, "now")
+        .mockImplementation(() => clock() - 60_000);
+      try {
+        await joinNodes();
+        const [{ seenAt }] = await api.cluster.nodes();
+        const text =
+          /^the clock of this host is (59|60)\d{3} ms behind that of redis/;
+        expect(logs.at("warning", text)).toHaveLength(1);
+        await until(async () => (await api.cluster.nodes())[0].seenAt > seenAt);
+        noteSkew(api.redis.clients.tasks, -60_000); // of workers
+        expect(logs.at("warning", text)).toHaveLength(1);
+      } finally {
+        now.mockRestore();
+      }
+      const end = /^the clock of this host is that of redis again$/;
+      await until(() => logs.at("notice", end).length === 1);
     });
   });
 

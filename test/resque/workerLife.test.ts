@@ -1,13 +1,10 @@
 /** How workers begin, take jobs in order, are scaled down, and end; and what they make of jobs that cannot be read. */
+import { SkewWatch } from "../../src/utils/clockSkew";
 import { once } from "node:events";
 import { Redis } from "ioredis";
 import type { JobView } from "../../src/resque/jobView";
 import { MultiWorker } from "../../src/resque/multiWorker";
-import {
-  type Environment,
-  SkewWatch,
-  systemEnvironment,
-} from "../../src/resque/machine";
+import { type Environment, systemEnvironment } from "../../src/resque/machine";
 import {
   queueOrder,
   queueOrders,

@@ -67,6 +67,17 @@ describeOnEachEngine("times of jobs", () => {
     );
   });
 
+  test("a Date is no wait", async () => {
+    const date: any = new Date();
+    const message =
+      "the wait of a job must be a number of milliseconds, not a Date";
+    await expect(task.enqueueIn(date, "job", {})).rejects.toThrow(message);
+    await expect(task.enqueueJob("job", {}, { in: date })).rejects.toThrow(
+      message,
+    );
+    expect(await written()).toEqual([]);
+  });
+
   test.each([
     ["a number", 4_000_000_000_000, 4_000_000_000_000],
     ["a fraction", 4_000_000_000_000.9, 4_000_000_000_000],
