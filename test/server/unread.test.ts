@@ -1,6 +1,9 @@
 /** Output that clients do not read: `general.maxUnreadBytes` limits that of all of them together. */
+import * as fs from "node:fs";
 import * as net from "node:net";
-import { config } from "../../src/index";
+import * as os from "node:os";
+import * as path from "node:path";
+import { api, config } from "../../src/index";
 import { FREE_BYTES } from "../../src/server/heldBytes";
 import { totalUnreadBytes, UnreadShare } from "../../src/server/outbox";
 import { isOutputSpent } from "../../src/server/turn";
@@ -102,6 +105,28 @@ async function open(transport: string): Promise<Client> {
   await until(() => runs > before);
   return client;
 }
+
+test("files that clients do not read count while they are sent, also behind one another", async () => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "unread-"));
+  fs.writeFileSync(path.join(folder, "big.bin"), Buffer.alloc(SIZE + 1, "a"));
+  api.staticFile.searchLocations.unshift(folder);
+  config.general.maxUnreadBytes = MIB;
+  const get = "GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  const reader = new Client(connect(app.port, get));
+  reader.socket.resume();
+  const silent = Array.from(
+    { length: 20 },
+    () => new Client(connect(app.port, get.repeat(2))),
+  );
+  await until(() => reader.hasAll && totalUnreadBytes() > MIB / 2);
+  expect(totalUnreadBytes()).toBeLessThanOrEqual(MIB);
+  for (const { socket } of silent) socket.resume();
+  await until(() => silent.filter(({ isCut }) => isCut).length > 10);
+  for (const { socket } of silent) socket.destroy();
+  await until(() => totalUnreadBytes() === 0);
+  api.staticFile.searchLocations.shift();
+  fs.rmSync(folder, { recursive: true });
+});
 
 describe.each(Object.keys(OPEN))("%s", (transport) => {
   test("of many clients that read nothing, those that have waited the longest are disconnected", async () => {

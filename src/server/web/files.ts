@@ -44,10 +44,14 @@ interface Delivery {
   range: ByteRange | undefined;
 }
 
-/** Resolves when the response has been sent. */
+/**
+ * Resolves when the response has been sent.
+ * @param noteUnread is told how many bytes wait until the client reads
+ */
 export async function respondWithFile(
   request: WebRequest,
   original: FileResponse,
+  noteUnread: (bytes: number) => void,
 ): Promise<void> {
   if (original.error) return respondNotFound(request, original);
   // a stream that cannot be opened may fail before it is read: the failure is noticed when it is read
@@ -67,8 +71,9 @@ export async function respondWithFile(
   if (verdict === "failed") return respondFailed(request, file);
   const range = rangeFor(request, file, encoding, validators);
   if (range === "unsatisfiable") return respondUnsatisfiable(request, file);
-  const send = file.content ? respondFromMemory : respondFromStream;
-  return send(request, file, { encoding, range });
+  if (file.content)
+    return respondFromMemory(request, file, { encoding, range });
+  return respondFromStream(request, file, { encoding, range, noteUnread });
 }
 
 /** @returns a promise of the response if the URL or method does not fit the file */
@@ -152,7 +157,7 @@ async function respondFromMemory(
 async function respondFromStream(
   request: WebRequest,
   file: FileResponse,
-  delivery: Delivery,
+  delivery: Delivery & Pick<PumpOptions, "noteUnread">,
 ): Promise<void> {
   const { encoding } = delivery;
   const length = announceLength(request, file, delivery);
@@ -204,14 +209,20 @@ async function sendBytes(
     range,
     length,
     begin,
-  }: Delivery & { length: number | undefined; begin: () => void },
+    noteUnread,
+  }: Delivery & Omit<PumpOptions, "skip">,
 ): Promise<void> {
   // the client has left while the file was opened
   if (request.res.destroyed) return void file.fileStream?.destroy();
   if (encoding) return sendCompressed(request, file, encoding, begin);
   const reopened = range && file.path ? reopen(file, range) : undefined;
   const skip = reopened ? 0 : (range?.start ?? 0);
-  await pump(reopened ?? streamOf(file), request.res, { skip, length, begin });
+  await pump(reopened ?? streamOf(file), request.res, {
+    skip,
+    length,
+    begin,
+    noteUnread,
+  });
 }
 
 /** The file existed a moment ago, but cannot be read. */
@@ -371,6 +382,8 @@ interface PumpOptions {
   length: number | undefined;
   /** Called before the first byte, when the stream is known to be readable. */
   begin: () => void;
+  /** Is told how many bytes wait until the client reads. */
+  noteUnread: (bytes: number) => void;
 }
 
 /**
@@ -380,7 +393,7 @@ interface PumpOptions {
 function pump(
   stream: Readable,
   res: ServerResponse,
-  { skip, length, begin }: PumpOptions,
+  { skip, length, begin, noteUnread }: PumpOptions,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     if (stream.errored) return reject(stream.errored);
@@ -407,10 +420,17 @@ function pump(
       if (bytes.length === 0 || res.destroyed) return;
       start();
       left -= bytes.length;
-      if (!res.write(bytes)) stream.pause();
+      if (!res.write(bytes)) {
+        stream.pause();
+        // the stream reads ahead
+        noteUnread(res.writableLength + stream.readableHighWaterMark);
+      }
       if (left === 0) res.end(finish);
     });
-    res.on("drain", () => stream.resume());
+    res.on("drain", () => {
+      noteUnread(0);
+      stream.resume();
+    });
     stream.once("end", () => {
       if (left === 0 && hasBegun) return;
       if (length !== undefined && left > 0) {

@@ -200,13 +200,30 @@ export class RequestQueues {
     });
   }
 
+  /**
+   * Counts what waits for a client that reads a response while it is written.
+   * @returns sets how many bytes wait now
+   */
+  unreadOf({ traffic }: WebRequest): (bytes: number) => void {
+    let counted = 0;
+    return (bytes) => {
+      if (traffic === undefined || bytes === counted) return;
+      this.shareOf(traffic).add(bytes - counted);
+      counted = bytes;
+    };
+  }
+
+  private shareOf(traffic: Traffic): UnreadShare {
+    const { socket } = traffic;
+    return (traffic.unread ??= new UnreadShare(socket, (bytes) =>
+      this.host.onUnread(socket, bytes),
+    ));
+  }
+
   /** Count a response that was written, until its client has read it. */
   countUnread({ traffic, res }: WebRequest): void {
     if (traffic === undefined) return;
-    const { socket } = traffic;
-    const unread = (traffic.unread ??= new UnreadShare(socket, (bytes) =>
-      this.host.onUnread(socket, bytes),
-    ));
+    const unread = this.shareOf(traffic);
     const bytes = res.writableLength;
     unread.add(bytes);
     res.once("close", () => {

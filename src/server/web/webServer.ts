@@ -475,9 +475,11 @@ export class WebServer extends Server {
   ): Promise<void> {
     const request = connection.rawConnection as WebRequest;
     this.sendingFiles.add(request);
-    await respondWithFile(request, file).finally(() =>
-      this.endWhenClosed(request),
-    );
+    const noteUnread = this.queues.unreadOf(request);
+    await respondWithFile(request, file, noteUnread).finally(() => {
+      noteUnread(0);
+      this.endWhenClosed(request);
+    });
   }
 
   override textParams(connection: Connection): TextParams {
