@@ -11,6 +11,7 @@ import {
   totalHeldBytes,
   totalSmallBytes,
 } from "../../src/server/heldBytes";
+import { totalUnreadBytes } from "../../src/server/outbox";
 import { settings } from "../../src/config/settings";
 import type { WebServer } from "../../src/server/web/webServer";
 import { LogLines } from "../support/logLines";
@@ -62,6 +63,7 @@ beforeAll(async () => {
       },
       inputs: { text: {}, n: {} },
     },
+    texts: { run: () => ({ text: "x".repeat(10_000) }) },
     length: {
       run: ({ params }) => ({ length: params.text?.length }),
       inputs: { text: {} },
@@ -443,6 +445,18 @@ describe("the heads of requests", () => {
     release();
     await until(() => peer.text.split("HTTP/1.1 ").length > 5);
     await until(() => totalHeldBytes() === 0);
+  });
+
+  test("of started requests behind another count with their objects, and their responses as unread", async () => {
+    hold();
+    const peer = await SocketPeer.connect(app.port);
+    const request = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+    peer.socket.write(request("/api/held") + request("/api/texts").repeat(4));
+    await until(() => totalUnreadBytes() > 4 * 10_000);
+    expect(totalHeldBytes()).toBeGreaterThan(4 * 6_000);
+    release();
+    await until(() => peer.text.split("HTTP/1.1 ").length > 5);
+    await until(() => totalHeldBytes() === 0 && totalUnreadBytes() === 0);
   });
 
   test("beyond the limit the client of such requests is disconnected", async () => {

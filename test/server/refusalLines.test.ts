@@ -109,15 +109,6 @@ test("refusals of too long lines of a TCP client have few lines", async () => {
   await expectBounded(/data length is too big/, "lines", FLOOD);
 });
 
-test("refusals of too many pipelined requests have few lines", async () => {
-  config.web.limitPipelining = true;
-  const bytes = request("/api/held").repeat(5 + 50); // 64 are worked on at a time
-  const done = rawHttp(bytes, (text) => statuses(text, 429) === 50);
-  await expectBounded(/refused a request.*pending/, "requests", 50);
-  release();
-  await done;
-});
-
 test("actions over HTTP with the status 429 have few lines", async () => {
   const bytes = request("/api/limited").repeat(60);
   await rawHttp(bytes, (text) => statuses(text, 429) === 60);

@@ -176,7 +176,7 @@ export const hazards: readonly Hazard[] = [
   {
     setting: "web.limitPipelining",
     isUnsafe: is(false),
-    message: "is off: one connection can have any number of requests pending",
+    message: "is off: one connection can have 64 requests in progress",
   },
   {
     setting: "web.nosniff",

@@ -1,11 +1,13 @@
 /**
  * Counts the memory of request heads (targets and header lines) for `general.maxHeldBytes`. A head counts if its request waits or
- * follows another one of its connection, if it has many lines, or if it is incomplete.
+ * follows another one of its connection, if it has many lines, or if it is incomplete. So does a started request whose response
+ * waits for an earlier one.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import {
   HEADER_LINE_BYTES,
+  QUEUED_REQUEST_BYTES,
   UNCOUNTED_HEAD_BYTES,
   UNCOUNTED_HEADER_LINES,
 } from "../estimates";
@@ -57,20 +59,22 @@ export class Heads {
     if (isAlone && isShort && !req.upgrade) return true;
     const bytes = headBytes(req);
     if (isAlone && isShort && bytes <= UNCOUNTED_HEAD_BYTES) return true;
-    this.complete ??= this.share();
-    if (!this.complete.take(bytes)) {
-      this.onLimit();
-      return false;
-    }
+    if (!this.takeComplete(bytes)) return false;
     (req as CountedRequest)[COUNTED] = bytes;
     return true;
   }
 
-  /** A counted head is given back when the response is closed. */
-  closeWith(req: IncomingMessage, res: ServerResponse): void {
-    const bytes = (req as CountedRequest)[COUNTED];
-    if (bytes !== undefined)
-      res.once("close", () => this.complete?.give(bytes));
+  /**
+   * A request is started: its head is given back when the response is closed.
+   * @param isQueued its response waits for an earlier one, and counts, too
+   * @returns false if there is no room: the client is disconnected
+   */
+  begin(req: IncomingMessage, res: ServerResponse, isQueued: boolean): boolean {
+    const added = isQueued ? QUEUED_REQUEST_BYTES : 0;
+    if (isQueued && !this.takeComplete(added)) return false;
+    const bytes = ((req as CountedRequest)[COUNTED] ?? 0) + added;
+    if (bytes > 0) res.once("close", () => this.complete?.give(bytes));
+    return true;
   }
 
   /** Count what has arrived of the next head. */
@@ -89,6 +93,13 @@ export class Heads {
   release(): void {
     this.complete?.release();
     this.incomplete?.release();
+  }
+
+  private takeComplete(bytes: number): boolean {
+    this.complete ??= this.share();
+    if (this.complete.take(bytes)) return true;
+    this.onLimit();
+    return false;
   }
 
   private share(): ByteShare {

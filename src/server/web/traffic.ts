@@ -1,12 +1,10 @@
 /**
- * The requests of each HTTP connection: which are in progress, which wait, and which are refused, so that one client neither
- * fills the memory nor delays the others.
+ * The requests of each HTTP connection: which are in progress, and which wait, so that one client neither fills the memory nor
+ * delays the others.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { ActionsStatus, errorForStatus } from "../../action/status";
 import { settings } from "../../config/settings";
-import { HttpError, toError } from "../../errors";
 import { endAfterResponses } from "../handOver";
 import { AddressQueue } from "../../utils/addressQueue";
 import { HIGH_WATER_BYTES, UnreadShare } from "../outbox";
@@ -14,7 +12,6 @@ import { isOutputSpent } from "../turn";
 import { Heads, HeadWatch, type Upgradable } from "./heads";
 import { joinUnread } from "./chunks";
 import type { WebRequest } from "./webRequest";
-import { destroyAfter } from "../drain";
 
 /** The requests of one connection. Usually there is one at a time, which needs no set. */
 export interface Traffic {
@@ -31,8 +28,6 @@ export interface Traffic {
   unread: UnreadShare | undefined;
   /** The requests that wait; undefined if there are none. */
   queue: Queue | undefined;
-  /** Refused requests whose responses wait for earlier ones. */
-  refusals: number;
   /** The heads of its requests. */
   readonly heads: Heads;
   /** Its requests wait before node creates their responses: see `RequestQueues.guard`. */
@@ -65,10 +60,25 @@ function hasPending(traffic: Traffic): boolean {
   return countOf(traffic) > 0 || (traffic.behind?.size ?? 0) > 0;
 }
 
-/** Maximum requests of a connection in progress. */
+/** Maximum requests of a connection in progress; with `web.limitPipelining` there are at most `simultaneousActions`. */
 const MAX_IN_FLIGHT = 64;
-/** Maximum responses of a connection behind the one that is being sent: it may send requests without reading. */
-const MAX_BEHIND = 128;
+
+/**
+ * Whether a connection may start another request. The responses behind the one that is being sent are limited, too: a client
+ * may send requests without reading.
+ */
+function mayBegin(traffic: Traffic): boolean {
+  if (isBehind(traffic)) return false;
+  const inFlight = countOf(traffic);
+  const behind = traffic.behind?.size ?? 0;
+  if (inFlight === 0 && behind === 0) return true;
+  const { web, general } = settings();
+  const limit = web.limitPipelining
+    ? Math.min(general.simultaneousActions, MAX_IN_FLIGHT)
+    : MAX_IN_FLIGHT;
+  return inFlight < limit && behind < 2 * limit;
+}
+
 /** Maximum requests of a connection started per turn of the event loop. */
 const MAX_PER_TURN = 16;
 /** Maximum waiting or pipelined requests of all connections started per turn, so that other work is done between turns. */
@@ -253,7 +263,6 @@ export class RequestQueues {
       behind: undefined,
       unread: undefined,
       queue: undefined,
-      refusals: 0,
       isGuarded: false,
       isEnding: false,
     };
@@ -293,8 +302,7 @@ export class RequestQueues {
       !isOutputSpent() &&
       this.inRow <= MAX_PER_TURN &&
       (this.inRow === 1 || this.hasPipelineRoom()) &&
-      countOf(traffic) < MAX_IN_FLIGHT &&
-      !isBehind(traffic)
+      mayBegin(traffic)
     );
   }
 
@@ -311,8 +319,9 @@ export class RequestQueues {
     traffic: Traffic,
   ): void {
     // node has given the socket to an earlier response
-    if (res.socket === null) this.countBehind(res, traffic);
-    traffic.heads.closeWith(req, res);
+    const isQueued = res.socket === null;
+    if (!traffic.heads.begin(req, res, isQueued)) return;
+    if (isQueued) this.countBehind(res, traffic);
     this.host.begin(req, res, traffic);
   }
 
@@ -373,15 +382,12 @@ export class RequestQueues {
 
   private proceed(traffic: Traffic, queue: Queue): void {
     const { arrivals } = queue;
-    const mayBegin = () =>
-      countOf(traffic) < MAX_IN_FLIGHT &&
-      (traffic.behind?.size ?? 0) < MAX_BEHIND &&
-      !isBehind(traffic);
-    if (queue.next < arrivals.length && mayBegin()) this.beginNext(queue);
-    if (!mayBegin()) return; // continues when the next request is done
+    if (queue.next < arrivals.length && mayBegin(traffic))
+      this.beginNext(queue);
+    if (!mayBegin(traffic)) return; // continues when the next request is done
     if (queue.next < arrivals.length) return this.schedule(traffic);
     this.close(traffic, queue);
-    if (!ignoresInput(traffic)) goOnReading(traffic.socket);
+    goOnReading(traffic.socket);
     if (traffic.isEnding) endAfterResponses(traffic.socket);
   }
 
@@ -438,64 +444,6 @@ function closeQueued(res: ServerResponse): void {
   if (res.socket !== null || res.writableFinished) return;
   res.destroy();
   res.emit("close");
-}
-
-// --- Limits pipelined requests: `web.limitPipelining`.
-
-/**
- * After this many pending refusals, input of a client is ignored; its connection is closed after this many ms,
- * because it would reconnect at once.
- */
-const MAX_REFUSALS = 64;
-const IGNORE_MS = 5_000;
-
-/** There is no connection, and no action. */
-const FACTS = {
-  connection: { type: "web" },
-  params: {},
-  missingParams: [],
-  validatorErrors: [],
-};
-
-/** The handling of a request. */
-type Verdict = "serve" | "refuse" | "ignore";
-
-function endSoon(socket: Socket): void {
-  stopReading(socket);
-  destroyAfter(socket, IGNORE_MS);
-}
-
-/** Whether nothing more is read from a connection. */
-function ignoresInput({ refusals }: Traffic): boolean {
-  return refusals >= MAX_REFUSALS;
-}
-
-export function pipeliningVerdict(traffic: Traffic): Verdict {
-  if (ignoresInput(traffic)) return "ignore";
-  const limit = settings().general.simultaneousActions;
-  return countOf(traffic) >= limit ? "refuse" : "serve";
-}
-
-/**
- * Count a refusal; after the last one nothing more is read from the connection.
- * @returns the error for the client, from `config.errors`
- */
-export async function refusePipelined(
-  traffic: Traffic,
-  res: ServerResponse,
-): Promise<HttpError> {
-  traffic.refusals++;
-  if (ignoresInput(traffic)) endSoon(traffic.socket);
-  else
-    res.once("close", () => {
-      if (!ignoresInput(traffic)) traffic.refusals--;
-    });
-  const worded = await errorForStatus(
-    ActionsStatus.TooManyRequests,
-    FACTS,
-    undefined,
-  );
-  return new HttpError(429, toError(worded).message);
 }
 
 // --- Pauses and resumes reading from the connection of a client.

@@ -71,12 +71,7 @@ import {
 } from "./listener";
 import { textParamsOf } from "./params";
 import { type Outcome, renderBody } from "./respond";
-import {
-  RequestQueues,
-  pipeliningVerdict,
-  refusePipelined,
-  type Traffic,
-} from "./traffic";
+import { RequestQueues, type Traffic } from "./traffic";
 import { removeLeftovers, UploadDisk, uploadFolder } from "./uploadDisk";
 import { WebRequest } from "./webRequest";
 import {
@@ -336,12 +331,6 @@ export class WebServer extends Server {
     traffic: Traffic,
   ): void {
     try {
-      if (settings().web.limitPipelining) {
-        const verdict = pipeliningVerdict(traffic);
-        if (verdict === "ignore") return;
-        if (verdict === "refuse")
-          return this.refuse(res, traffic, refusePipelined(traffic, res));
-      }
       const { overload } = api;
       if (overload?.isOverloaded === true)
         return this.refuse(res, traffic, overloadedError(overload));
@@ -366,18 +355,12 @@ export class WebServer extends Server {
   }
 
   /** Refuse a request without a connection, and before its body is read. */
-  private refuse(
-    res: ServerResponse,
-    traffic: Traffic,
-    reason: Error | Promise<Error>,
-  ): void {
+  private refuse(res: ServerResponse, traffic: Traffic, reason: Error): void {
     const target = parseTarget(res.req.url ?? "/", settings().web);
     const request = new WebRequest(this, res, target, undefined);
     addCorsHeaders(request);
     this.queues.begin(traffic, request);
-    const fail = (error: unknown) => this.fail(request, error);
-    if (reason instanceof Error) void fail(reason);
-    else reason.then(fail, fail);
+    void this.fail(request, reason);
   }
 
   private accept(res: ServerResponse, traffic: Traffic): void {
@@ -511,7 +494,8 @@ export class WebServer extends Server {
    */
   private endWhenClosed(request: WebRequest): void {
     const { res } = request;
-    if (res.writableLength > FREE_BYTES) this.queues.countUnread(request);
+    const least = res.socket === null ? 0 : FREE_BYTES; // one behind another, or complete
+    if (res.writableLength > least) this.queues.countUnread(request);
     if (res.writableEnded || res.destroyed) this.end(request);
     else res.once("close", () => this.end(request));
   }
