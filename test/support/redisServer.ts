@@ -4,6 +4,7 @@ import * as fs from "fs";
 import * as os from "os";
 import * as path from "path";
 import { Redis } from "ioredis";
+import { endWithThisProcess } from "./endWithProcess";
 import { freePort } from "./freePort";
 import { until } from "./until";
 import { leaveOut } from "./leftOut";
@@ -124,6 +125,7 @@ export class RedisServer {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
+    endWithThisProcess(child);
     await untilReady(child);
   }
 

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "child_process";
 import { EventEmitter, once } from "events";
 import * as readline from "readline";
+import { endWithThisProcess } from "./endWithProcess";
 import { HIDDEN } from "./runCli";
 
 export interface ServiceOptions {
@@ -34,6 +35,7 @@ export class Service {
       env: { ...process.env, ...HIDDEN, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
+    endWithThisProcess(this.child);
     this.exit = once(this.child, "close") as typeof this.exit;
     for (const input of [this.child.stdout!, this.child.stderr!]) {
       input.setEncoding("utf8").on("data", (text: string) => {
