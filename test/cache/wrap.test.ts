@@ -5,6 +5,7 @@ import { sleep } from "../../src/utils/promises";
 import { describeOnEachEngine } from "../support/engines";
 import { unstalled } from "../support/stopwatch";
 import { useRedisApi } from "../support/redisApi";
+import { until } from "../support/until";
 
 /** A producer that is told when to end. */
 function gate<T>(value: T) {
@@ -18,15 +19,6 @@ function gate<T>(value: T) {
     return value;
   });
   return { produce, open, started };
-}
-
-/** Wait, with a bound, until something is so. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error("timed out");
-    await sleep(5);
-  }
 }
 
 describeOnEachEngine("cache: wrap", (engine) => {

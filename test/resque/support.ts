@@ -97,15 +97,4 @@ export class Bench {
   }
 }
 
-/** Wait until `check` is true, at most `ms`. */
-export async function until(
-  check: () => Promise<boolean> | boolean,
-  ms = 20_000,
-): Promise<void> {
-  const deadline = Date.now() + ms;
-  while (!(await check())) {
-    if (Date.now() > deadline)
-      throw new Error(`not within ${ms} ms: ${check.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+export { until } from "../support/until";
