@@ -259,7 +259,10 @@ export interface BootReport {
 export async function checkBoot(limitMs = LIMIT_MS): Promise<Finding[]> {
   const { problem, findings = [] } = await bootChild(limitMs);
   if (problem) return [fail("boot", problem.join("\n      "))];
-  return [ok("boot", "the project initializes"), ...findings];
+  return [
+    ok("boot", "the project initializes (what it starts was not run)"),
+    ...findings,
+  ];
 }
 
 function bootChild(limitMs: number): Promise<BootReport> {
