@@ -34,7 +34,12 @@ const SERVERS = ["web", "websocket", "socket"];
 
 const isUnset = (value: unknown) => value === undefined || value === null;
 const is = (unsafe: unknown) => (value: unknown) => value === unsafe;
+const isAtLeast = (value: unknown, least: number) =>
+  isUnset(value) || Number(value) >= least;
 const isEmpty = (value: unknown) => Array.isArray(value) && value.length === 0;
+
+/** The largest form, and JSON body, of version 29. */
+const LARGE_BYTES = 20 * 1024 * 1024;
 
 export const hazards: readonly Hazard[] = [
   {
@@ -118,6 +123,12 @@ export const hazards: readonly Hazard[] = [
     message: "is off: frames of other sites and injected scripts are possible",
   },
   {
+    setting: "socket.maxParamBytes",
+    isRequired: true,
+    isUnsafe: (value) => !(Number(value) > 0),
+    message: "is 0: the stored params of one connection can fill the memory",
+  },
+  {
     setting: "web.allowedRequestHosts",
     isUnsafe: isEmpty,
     message:
@@ -158,6 +169,12 @@ export const hazards: readonly Hazard[] = [
     message: "is off: clients choose the id by which they are known",
   },
   {
+    setting: "web.formOptions.maxFieldsSize",
+    isRequired: true,
+    isUnsafe: (value) => isAtLeast(value, LARGE_BYTES),
+    message: "is 20 MiB or more: a few large forms fill the memory",
+  },
+  {
     setting: "web.httpHeaders",
     isUnsafe: (headers, { web }) =>
       isUnset(web?.cors) &&
@@ -177,6 +194,22 @@ export const hazards: readonly Hazard[] = [
     setting: "web.limitPipelining",
     isUnsafe: is(false),
     message: "is off: one connection can have 64 requests in progress",
+  },
+  {
+    setting: "web.maxArrayItems",
+    isRequired: true,
+    isUnsafe: (value) => isAtLeast(value, 1_000_000),
+    message: "is a million or more: one list takes seconds and memory",
+  },
+  {
+    setting: "web.maxJsonSize",
+    isRequired: true,
+    isUnsafe: (value, config) =>
+      isAtLeast(
+        value ?? valueAt(config, "web.formOptions.maxFieldsSize"),
+        LARGE_BYTES,
+      ),
+    message: "is 20 MiB or more: parsing one large body stops the process",
   },
   {
     setting: "web.nosniff",

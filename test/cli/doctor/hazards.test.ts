@@ -21,7 +21,12 @@ const variables = {
   REDIS_URL: "rediss://localhost:6390/0",
   ACTIONHERO_SERVER_TOKEN: "of my own",
 };
-const configOf = (root: string) => loadConfig(root, "production", variables);
+/** The TCP server is off by default: its settings count when a project turns it on. */
+function configOf(root: string) {
+  const config = loadConfig(root, "production", variables);
+  config.socket.enabled = true;
+  return config;
+}
 
 /** The settings that the warnings begin with. */
 function warned(config: Settings): string[] {

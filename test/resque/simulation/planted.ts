@@ -229,6 +229,16 @@ export const PLANTED_SCRIPTS: readonly {
         : lua,
   },
   {
+    name: "a key of a wrong type ends a call between its reports and its jobs",
+    change: (name, lua) =>
+      name === "EXCHANGE"
+        ? lua.replace(
+            "local node, after, paused, named =",
+            "if processed > 0 then redis.call('LLEN', process) end\n$&",
+          )
+        : lua,
+  },
+  {
     name: "a worker leaves and does not give its job back",
     change: (name, lua) =>
       name === "LEAVE"
