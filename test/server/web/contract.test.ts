@@ -4,11 +4,15 @@ import type { AddressInfo } from "node:net";
 process.env.PORT = "0";
 process.env.AUTOMATIC_ROUTES = "";
 
-import { api, config } from "../../../src/index";
-import { runContract, type ContractClient } from "../../contract/contract";
+import { action, api, config } from "../../../src/index";
+import {
+  runContract,
+  type ContractClient,
+  type ContractTransport,
+} from "../../contract/contract";
 import { ask } from "../../support/webApp";
 
-runContract({
+const transport: ContractTransport = {
   type: "web",
   connect,
   cannot: {
@@ -19,7 +23,33 @@ runContract({
     paramVerbs: "verbs are for connections that stay",
     rooms: "nothing could be sent to a client later",
   },
-});
+};
+
+describe("the direct way", () => runContract(transport));
+
+// middleware of all actions and connections leads through steps that the direct way does not take
+describe("the way of steps", () =>
+  runContract({
+    ...transport,
+    connect: () => {
+      addDetour();
+      return connect();
+    },
+  }));
+
+/** Each test removes the middleware that is there. */
+function addDetour(): void {
+  if (api.actions.globalMiddleware.includes("detour")) return;
+  const nothing = async () => undefined;
+  const name = "detour";
+  action.addMiddleware({
+    name,
+    global: true,
+    preProcessor: nothing,
+    postProcessor: nothing,
+  });
+  api.connections.addMiddleware({ name, create: nothing, destroy: nothing });
+}
 
 /** A client keeps one socket open as long as it can, as browsers do. */
 async function connect(): Promise<ContractClient> {

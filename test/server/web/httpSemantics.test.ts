@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as zlib from "node:zlib";
 import { until } from "../../support/until";
-import { api, config, route } from "../../../src/index";
+import { action, api, config, rateLimit, route } from "../../../src/index";
 import {
   addActions,
   startWebApp,
@@ -72,8 +72,12 @@ beforeAll(async () => {
   const hourAgo = new Date(Date.now() - 3_600_000);
   fs.utimesSync(path.join(folder, "stale.js.br"), hourAgo, hourAgo);
 
+  config.web.headersTimeout = 500;
   app = await startWebApp();
   api.staticFile.searchLocations.unshift(folder);
+  action.addMiddleware(
+    rateLimit({ name: "few", requests: 1, perMs: 3_600_000 }),
+  );
   addActions({
     echo: { run: () => ({ echoed: true }) },
     short: { run: () => "short" },
@@ -90,9 +94,13 @@ beforeAll(async () => {
         return { text: LONG };
       },
     },
+    needy: { inputs: { key: { required: true } }, run: () => ({}) },
+    limited: { middleware: ["few"], run: () => ({}) },
+    endless: { timeout: 20, run: () => new Promise(() => undefined) },
     remove: { httpMethods: ["delete"], run: () => ({}) },
   });
   route.registerRoute("get", "/echo/:key", "echo");
+  route.registerRoute("get", "/read", "echo");
   route.registerRoute("delete", "/elsewhere", "remove");
 });
 
@@ -108,6 +116,7 @@ function useProfile(isNewProject: boolean): void {
   config.web.strictPaths = isNewProject;
   config.web.dotfiles = isNewProject ? "ignore" : "allow";
   config.web.errorPages = isNewProject;
+  config.web.trace = !isNewProject;
   config.web.fingerprintOptions.on = isNewProject ? "actions" : "all";
   config.web.compress = false;
 }
@@ -140,9 +149,12 @@ const encoded = async (
 const manyHeaders = (count: number) =>
   Array.from({ length: count }, (_, i) => `A${i}: a`);
 
-async function raw(...lines: string[]): Promise<Answer> {
+const raw = (...lines: string[]) =>
+  sent([...lines, "Connection: close", "", ""].join("\r\n"));
+
+async function sent(request: string): Promise<Answer> {
   const socket = net.connect(app.port, "localhost");
-  socket.write([...lines, "Connection: close", "", ""].join("\r\n"));
+  socket.write(request);
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString();
@@ -178,12 +190,64 @@ const byAnotherName = async (method: string) => {
 };
 const SITE = { location: "https://www.site.test/api/echo?a=1" };
 
+const posted = (body: string, headers: Record<string, string> = {}) =>
+  withMethod("POST", "/api/echo", {
+    headers: { "Content-Type": "application/json", ...headers },
+    body,
+  });
+
 const checks: Record<string, Check> = {
+  // bodies and refusals
+  "`Expect: 100-continue`": {
+    ask: () =>
+      sent(
+        "POST /api/echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n" +
+          "Connection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+      ),
+    both: ({ text }) => expect(text).toMatch(/^HTTP\/1.1 200 /),
+  },
+  "headers that do not arrive within `headersTimeout`": {
+    ask: () => sent("GET /api/echo HTTP/1.1\r\nHost: local"),
+    both: has({ connection: "close" }),
+  },
+  "a body that is larger than its limit": {
+    ask: async () => {
+      config.web.maxJsonSize = 10;
+      const answer = await posted('{"a":"longer than ten bytes"}');
+      config.web.maxJsonSize = null;
+      return answer;
+    },
+    both: has({ connection: "close" }),
+  },
+  "a body in an encoding that the server does not know": {
+    ask: () => posted("{}", { "Content-Encoding": "zzz" }),
+    both: has({ "accept-encoding": anyText }),
+  },
+  "a param that is missing": { ask: () => get("/api/needy") },
+  "more requests than `rateLimit` allows": {
+    ask: async () => {
+      await get("/api/limited");
+      return get("/api/limited");
+    },
+    both: has({ "retry-after": anyText }),
+  },
+  "an action that takes longer than its `timeout`": {
+    ask: () => get("/api/endless"),
+  },
   // methods
   "GET of an action": { ask: () => get("/api/echo") },
   "HEAD of an action": {
     ask: () => withMethod("HEAD", "/api/echo"),
     both: has({ "content-length": anyText }, ""),
+  },
+  "HEAD of an action whose route is for GET": {
+    ask: () => withMethod("HEAD", "/api/read"),
+    both: has({ "content-length": anyText }, ""),
+  },
+  TRACE: {
+    ask: () => withMethod("TRACE", "/api/x?key=1"),
+    v29: ({ json }) =>
+      expect(json.receivedParams).toEqual({ key: "1", action: null }),
   },
   "another method than the routes of a path have": {
     ask: () => withMethod("PUT", "/api/echo"),
