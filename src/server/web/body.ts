@@ -345,6 +345,7 @@ function readWhole(
     if (config.saveRawBody) params.rawBody = received;
     if (!encoding) return use(received);
     const inflated = {
+      clientAddress: request.clientAddress,
       limit: limit.bytes,
       tooLarge: () => tooLarge(limit),
       hold: (length: number) => request.hold(length),

@@ -1,5 +1,6 @@
 /** Chooses and applies the content encoding of responses. */
 import * as zlib from "node:zlib";
+import { networkOf } from "../../utils/addresses";
 import { Slots } from "../../utils/promises";
 
 export type Encoding = "br" | "gzip" | "deflate";
@@ -12,7 +13,7 @@ const BROTLI_QUALITY = 4;
 /** The base-2 logarithm of the window: a compressor takes 2 MB, with the default of 22 more than 8 MB. */
 const BROTLI_WINDOW = 18;
 
-/** Bodies that are compressed at once; others wait for their turn, which is short. The work is done by four threads. */
+/** Bodies that are compressed at once; others wait for their turn, which is short, and addresses take turns. The work is done by four threads. */
 const turns = new Slots(4);
 
 /** Bodies that may wait, in bytes: they are in no other limit. */
@@ -83,11 +84,12 @@ export async function compressBody(
   encoding: Encoding,
   body: string | Buffer,
   isWanted: () => boolean,
+  clientAddress?: string,
 ): Promise<Buffer | undefined> {
   if (!turns.takeNow()) {
     if (waitingBytes + body.length > MAX_WAITING_BYTES) return undefined;
     waitingBytes += body.length;
-    await turns.take();
+    await turns.take(networkOf(clientAddress ?? "") ?? "");
     waitingBytes -= body.length;
   }
   try {

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import { Transform, type Readable } from "node:stream";
 import * as zlib from "node:zlib";
+import { networkOf } from "../../utils/addresses";
 import { Slots } from "../../utils/promises";
 import { MAX_RATIO, mostInflated } from "../estimates";
 import { BodyError } from "./bodyRefusal";
@@ -25,7 +26,7 @@ const NAMES: Record<string, RequestEncoding> = {
 const SMALL_DECODER_BYTES = 64 * 1024;
 const BROTLI_DECODER_BYTES = 17 * 1024 * 1024;
 
-/** The maximum of bodies inflated at once, per encoding; bodies that have arrived completely are queued. */
+/** The maximum of bodies inflated at once, per encoding; bodies that have arrived completely are queued, and addresses take turns. */
 const TURNS: Record<RequestEncoding, Slots> = {
   gzip: new Slots(16),
   deflate: new Slots(16),
@@ -60,10 +61,12 @@ export async function inflate(
   bytes: Buffer,
   encoding: RequestEncoding,
   {
+    clientAddress,
     limit,
     tooLarge,
     hold,
   }: {
+    clientAddress: string | undefined;
     limit: number;
     tooLarge: () => BodyError;
     hold: (bytes: number) => Error | undefined;
@@ -71,7 +74,7 @@ export async function inflate(
 ): Promise<Buffer> {
   const most = mostInflated(bytes.length);
   const turns = TURNS[encoding];
-  await turns.take();
+  await turns.take(networkOf(clientAddress ?? "") ?? "");
   const gone = hold(0);
   if (gone) {
     turns.release();

@@ -104,7 +104,12 @@ async function writeCompressed(
   encoding: Encoding,
 ): Promise<void> {
   const isWanted = () => canWrite(request.res);
-  const compressed = await compressBody(encoding, body, isWanted);
+  const compressed = await compressBody(
+    encoding,
+    body,
+    isWanted,
+    request.clientAddress,
+  );
   if (!isWanted()) return;
   if (compressed) setFlat(head, "content-encoding", encoding);
   // the same bytes as before only after decoding (RFC 9110 section 8.8.1)
