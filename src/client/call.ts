@@ -5,7 +5,7 @@ export interface Call {
   name: string;
   params: Record<string, unknown>;
   /** With the tokens of the client, unless the call has its own. */
-  options: CallOptions;
+  options: CompleteOptions;
   /** The param that the server reads session tokens from. */
   sessionParam: string;
   /** Aborted when the caller stops waiting; the call fails with its reason. */
@@ -94,13 +94,19 @@ function late(name: string, ms: number): ClientError {
   return new ClientError("TIMEOUT", `${name} got no response within ${ms} ms`);
 }
 
+/** The options of a call with the tokens that it sends. */
+export type CompleteOptions = CallOptions & {
+  /** Empty: no session, on a connection that may have had one. */
+  sessionToken?: string | undefined;
+};
+
 /** @returns a promise only if a token comes from a function, so that other calls are sent at once */
 function withTokens(
   options: CallOptions,
-  client: ForCalls,
-): CallOptions | Promise<CallOptions> {
-  const { accessToken = client.accessToken } = options;
-  const { sessionToken = client.sessionToken } = options;
+  { accessToken: ofClient, sessionToken }: ForCalls,
+): CompleteOptions | Promise<CompleteOptions> {
+  refuseSessionOfCall(options);
+  const { accessToken = ofClient } = options;
   if (typeof accessToken !== "function" && typeof sessionToken !== "function")
     return {
       ...options,
@@ -111,8 +117,23 @@ function withTokens(
     ([access, session]) => ({
       ...options,
       accessToken: access,
-      sessionToken: session,
+      // a user who signed out: the connection is still in the session before
+      sessionToken:
+        typeof sessionToken === "function" ? (session ?? "") : session,
     }),
+  );
+}
+
+/**
+ * A connection has one session: the token of one call would be that of the next ones, which may be of other users.
+ * @throws {ClientError} UNSUPPORTED
+ */
+function refuseSessionOfCall(options: object): void {
+  if ((options as { sessionToken?: unknown }).sessionToken === undefined)
+    return;
+  throw new ClientError(
+    "UNSUPPORTED",
+    "sessionToken is an option of the client: a connection has one session",
   );
 }
 
@@ -152,7 +173,7 @@ function refuseReserved(
     const [name = ""] = key.replace(BEFORE_NAME, "").split(BEHIND_NAME, 1);
     const instead =
       name === sessionParam
-        ? "the option sessionToken of the client or of the call names the session"
+        ? "the option sessionToken of the client names the session"
         : RESERVED.get(name);
     if (instead !== undefined)
       throw new ClientError("UNSUPPORTED", `${key} is no param: ${instead}`);

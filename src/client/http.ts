@@ -89,7 +89,7 @@ export function httpSender(options: HttpOptions, cookies?: CookieStore): Send {
 
 /** @throws {ClientError} UNSUPPORTED */
 function refuseSession({ options }: Call): void {
-  if (options.sessionToken === undefined) return;
+  if (!options.sessionToken) return;
   throw new ClientError(
     "UNSUPPORTED",
     "sessionToken is for websockets and TCP: over HTTP, the session is that of the cookie",

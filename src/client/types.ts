@@ -83,8 +83,6 @@ export interface CallOptions {
    * A bearer token, instead of that of the client: sent as `Authorization` over HTTP, otherwise as the param `accessToken`.
    */
   accessToken?: string | null | undefined;
-  /** `store.token` of the session to use over a websocket or TCP, instead of that of the client. */
-  sessionToken?: string | null | undefined;
 }
 
 type Awaitable<Value> = Value | Promise<Value>;
@@ -132,7 +130,10 @@ export interface HttpOptions {
 export interface CreateClientOptions extends HttpOptions {
   /** The path of websockets (default `/primus`). */
   pathname?: string;
-  /** `store.token` of the session to use, sent with each call over a websocket or TCP; refused over HTTP, which has cookies. */
+  /**
+   * `store.token` of the session to use, sent with each call over a websocket or TCP; refused over HTTP, which has cookies. A
+   * connection has one session, so that users of a gateway need a client each.
+   */
   sessionToken?: TokenSource | null | undefined;
   /**
    * Calls in progress on a websocket or TCP connection (default 5, as `general.simultaneousActions` of the server, which

@@ -35,9 +35,9 @@ const UNAVAILABLE =
 /** Error replies of a server that is full: it refuses writes that need memory. */
 const FULL = /^(ERR Error running script .* -)?OOM /;
 
-/** Error replies of a server that refuses writes only. */
+/** Error replies of a server that refuses writes, and that a new connection alone does not end; MASTERDOWN refuses reads, too. */
 const REFUSED_WRITE =
-  /^(ERR Error running script .* -)?(READONLY|NOREPLICAS|MISCONF|OOM)\b/;
+  /^(ERR Error running script .* -)?(READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM)\b/;
 
 /**
  * Error replies of a server that no longer accepts this user, or a command or a key of a script; Redis 6 and 7 have different texts.
@@ -76,7 +76,7 @@ export function isFinal({ name, message }: Error): boolean {
   return name === "ReplyError" && !UNAVAILABLE.test(message);
 }
 
-/** Whether redis refused a write, but would respond to reads and pings. */
+/** Whether redis refused a write, but would respond to pings, and mostly to reads. */
 export function isRefusedWrite({ message }: Error): boolean {
   return REFUSED_WRITE.test(message);
 }

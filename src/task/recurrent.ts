@@ -423,9 +423,8 @@ export async function enqueueLostRecurrentTasks(
  */
 async function planAgainIfAhead({ task, declared }: Planned): Promise<void> {
   const plan = planOf(task);
-  if (!plan || !declared?.sinceMs) return;
-  const aheadMs =
-    declared.sinceMs - (await requireQueue().connection.store.now());
+  if (!plan) return;
+  const aheadMs = await aheadOf(task, plan, declared?.sinceMs);
   if (aheadMs <= CLOCK_SLACK_MS || (await isStopped(task.name))) return;
   if ((await delayedTimes(task, plan)).length === 0) return;
   if (await planNextRun(task, plan, await nextDue(plan)))
@@ -433,6 +432,22 @@ async function planAgainIfAhead({ task, declared }: Planned): Promise<void> {
       `the clock of the queue was set back by ${aheadMs} ms or more: the periodic task ${task.name} was planned anew`,
       "warning",
     );
+}
+
+/** By how many ms the clock was ahead when the next run was planned, as far as it can be seen; 0 if it was not. */
+async function aheadOf(
+  task: Task,
+  plan: Plan,
+  sinceMs: number | undefined,
+): Promise<number> {
+  const now = await requireQueue().connection.store.now();
+  if (sinceMs) return sinceMs - now;
+  // nothing says when it was planned, but a plan made now would be due by then
+  const due = await nextDue(plan);
+  const times = await delayedTimes(task, plan);
+  if (due === "never" || times.length === 0) return 0;
+  const latestMs = "atMs" in due ? due.atMs : now + due.inMs;
+  return Math.min(...times) * 1000 - latestMs;
 }
 
 /**

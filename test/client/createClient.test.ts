@@ -430,15 +430,33 @@ describe.each(Object.entries(urls))("over %s", (scheme, url) => {
     const { token } = await open(url()).call("put", { value: "tea" });
     const client = open(url(), { sessionToken: () => token });
     const call = client.call("kept");
-    const ofCall = open(url()).call("kept", {}, { sessionToken: token });
-    if (scheme === "http") {
+    if (scheme === "http")
       await expect(call).rejects.toMatchObject({ code: "UNSUPPORTED" });
-      await expect(ofCall).rejects.toMatchObject({ code: "UNSUPPORTED" });
-      return;
-    }
-    await expect(call).resolves.toEqual({ value: "tea" });
-    await expect(ofCall).resolves.toEqual({ value: "tea" });
+    else await expect(call).resolves.toEqual({ value: "tea" });
   });
+
+  test("the session is not an option of a call, since it stays with the connection", async () => {
+    const options = { sessionToken: "of another user" } as object;
+    await expect(open(url()).call("kept", {}, options)).rejects.toMatchObject({
+      code: "UNSUPPORTED",
+    });
+  });
+
+  testOnConnection(
+    "a user who signs out, and the next one, do not act in the session before",
+    async () => {
+      const put = async (value: string) =>
+        (await open(url()).call("put", { value })).token as string;
+      const tokens = [await put("tea"), await put("milk")];
+      let token: string | null = tokens[0];
+      const client = open(url(), { sessionToken: () => token });
+      await expect(client.call("kept")).resolves.toEqual({ value: "tea" });
+      token = null;
+      await expect(client.call("kept")).resolves.toEqual({ value: null });
+      token = tokens[1]!;
+      await expect(client.call("kept")).resolves.toEqual({ value: "milk" });
+    },
+  );
 
   test("the param of session tokens may have another name", async () => {
     const client = open(url(), { sessionParam: "ticket" });

@@ -153,46 +153,57 @@ describeOnRedis("outages of redis", () => {
     expect(load.longest).toBeLessThan(5_000);
   });
 
-  test("a server that stays a replica refuses writes at once after operationTimeout, on each connection, and its end is noticed", async () => {
-    config.redis.operationTimeout = 500;
-    await connectRedis();
-    const { client, tasks } = api.redis.clients;
-    await client.set("known", "1");
-    logs.lines.length = 0;
-    const admin = new Redis(server.port, "127.0.0.1");
-    const failureOf = (write: Promise<unknown>) =>
-      write.then(
-        () => undefined,
-        (error: Error) => error,
-      );
-    try {
-      await admin.replicaof("127.0.0.1", "1");
-      const isRefused = async () =>
-        (await failureOf(client.set("a", "1")))?.message.startsWith("READONLY");
-      await until(isRefused);
-      let reopened = 0;
-      for (const one of [client, tasks]) one.on("close", () => reopened++);
-      for (let i = 0; i < 200; i++)
-        for (const one of [tasks, client]) {
-          const error = await failureOf(one.set("a", "1"));
-          expect(error).toMatchObject({ code: "AH_REDIS_TIMEOUT" });
-          expect(error!.message).toMatch(/^READONLY/);
-        }
-      expect(await client.get("known")).toBe("1");
+  test.each([
+    ["READONLY", "yes"],
+    ["MASTERDOWN", "no"],
+  ])(
+    "a server that stays a replica (%s) refuses writes at once after operationTimeout, on each connection, and its end is noticed",
+    async (reason, staleData) => {
+      config.redis.operationTimeout = 500;
+      await connectRedis();
+      const { client, tasks } = api.redis.clients;
+      await client.set("known", "1");
+      logs.lines.length = 0;
+      const admin = new Redis(server.port, "127.0.0.1");
+      // a plain write is READONLY on both
+      const write = (one: Redis) =>
+        one.eval("return redis.call('SET', KEYS[1], 1)", 1, "a");
+      const failureOf = (write: Promise<unknown>) =>
+        write.then(
+          () => undefined,
+          (error: Error) => error,
+        );
+      try {
+        await admin.config("SET", "replica-serve-stale-data", staleData);
+        await admin.replicaof("127.0.0.1", "1");
+        const isRefused = async () =>
+          (await failureOf(write(client)))?.message.startsWith(reason);
+        await until(isRefused);
+        let reopened = 0;
+        for (const one of [client, tasks]) one.on("close", () => reopened++);
+        for (let i = 0; i < 200; i++)
+          for (const one of [tasks, client]) {
+            const error = await failureOf(write(one));
+            expect(error).toMatchObject({ code: "AH_REDIS_TIMEOUT" });
+            expect(error!.message.startsWith(reason)).toBe(true);
+          }
+        if (staleData === "yes") expect(await client.get("known")).toBe("1");
+        expect(logs.at("alert", /./)).toHaveLength(1);
+        // only the probe looks for another server
+        await until(() => reopened > 0);
+        expect(logs.at("notice", /^redis is back/)).toEqual([]);
+        await admin.replicaof("NO", "ONE");
+        await until(() => logs.at("notice", /^redis is back/).length === 1);
+        await client.set("a", "2");
+        await tasks.set("a", "3");
+      } finally {
+        await admin.config("SET", "replica-serve-stale-data", "yes");
+        await admin.replicaof("NO", "ONE");
+        admin.disconnect();
+      }
       expect(logs.at("alert", /./)).toHaveLength(1);
-      // only the probe looks for another server
-      await until(() => reopened > 0);
-      expect(logs.at("notice", /^redis is back/)).toEqual([]);
-      await admin.replicaof("NO", "ONE");
-      await until(() => logs.at("notice", /^redis is back/).length === 1);
-      await client.set("a", "2");
-      await tasks.set("a", "3");
-    } finally {
-      await admin.replicaof("NO", "ONE");
-      admin.disconnect();
-    }
-    expect(logs.at("alert", /./)).toHaveLength(1);
-  });
+    },
+  );
 
   test("a call is given up after rpcTimeout, while redis still keeps what it was sent", async () => {
     config.general.rpcTimeout = 300;
