@@ -593,9 +593,12 @@ export class ActionProcessor<ActionClass extends Action = any> {
     const returned: unknown = template.run(this);
     const output = outputOf(template);
     if (!output) return returned;
-    return isThenable(returned)
-      ? returned.then((late: unknown) => fitted(template, output, late))
-      : fitted(template, output, returned);
+    // `run` may write to `data.response` instead, which is neither checked nor pruned
+    const fit = (value: unknown) =>
+      value === undefined || value === null
+        ? value
+        : fitted(template, output, value);
+    return isThenable(returned) ? returned.then(fit) : fit(returned);
   }
 
   /** Wait, limited by the timeout of the action. */

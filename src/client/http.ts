@@ -342,14 +342,15 @@ function routed(
   params: Record<string, unknown>,
   routes: HttpOptions["routes"],
 ) {
-  const ofVersion = routes?.[`${name}@${params.apiVersion as number}`];
-  const [method, pattern] = ofVersion ?? routes?.[name] ?? [];
+  const keys = [`${name}@${params.apiVersion as number}`, name];
+  const key = keys.find((one) => routes && Object.hasOwn(routes, one));
+  const [method, pattern] = key === undefined ? [] : routes![key]!;
   const rest = { ...params };
   let isComplete = pattern !== undefined;
-  const path = pattern?.replace(/:([\w-]+)(\([^/]*\))?/g, (_, key: string) => {
-    const text = pathText(rest[key]);
+  const path = pattern?.replace(/:([\w-]+)(\([^/]*\))?/g, (_, part: string) => {
+    const text = pathText(rest[part]);
     isComplete &&= text !== "";
-    delete rest[key];
+    delete rest[part];
     return encodeURIComponent(text);
   });
   if (!isComplete || isResolved(path!) || !fits(method!, rest, params))

@@ -17,15 +17,13 @@ import {
 } from "../server/web/apiComponents";
 import { projectInfo } from "../server/web/openapi";
 import { clientRoutes } from "./actionTypes";
+import { checkPackageName } from "../utils/packageNames";
 
 /** Marks a generated package.json, so that no other package is overwritten. */
 const MARK = "actionheroClient";
 
 /** The files to copy, from `dist` to `runtime` of the package. */
 const RUNTIME = ["client", "src/client", "src/assets"];
-
-/** As npm requires it, with or without a scope. */
-const PACKAGE_NAME = /^(@[a-z0-9-~][\w.~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/;
 
 interface ClientPackageOptions {
   /** The folder; created if missing. */
@@ -53,8 +51,7 @@ export function writeClientPackage({
     );
   const { title, version } = projectInfo() as Record<string, string>;
   const packageName = name ?? `${title}-client`;
-  if (!PACKAGE_NAME.test(packageName))
-    throw new Error(`npm takes no package with the name ${packageName}`);
+  checkPackageName(packageName);
   const written = {
     "package.json": packageJson(packageName, version!),
     "index.js": commonJs(),

@@ -112,7 +112,8 @@ export function isMistake(error: unknown): error is Error {
   );
 }
 
-function isIntended(error: unknown): boolean {
+/** Whether the text of an error is meant for clients; any other error is one to look into. */
+export function isIntended(error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   if (error instanceof HiddenError || Worded.has(error)) return true;
   const { expose, code, cause } = error as {

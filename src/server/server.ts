@@ -13,10 +13,10 @@ import {
   hasResponse,
 } from "../connection/calls";
 import { continueContext, isContextOn, joinContext } from "../context/context";
-import { errorText } from "../errors";
+import { errorText, toError } from "../errors";
 import { type TextParams, textParamsOf } from "../input/field";
 import { escapeControls, escapeFields } from "../log/escape";
-import { shownToClients } from "../exposure/errors";
+import { isIntended, shownToClients } from "../exposure/errors";
 import { type ActionheroLogLevel, log } from "../log/log";
 import { tracing } from "../tracing/tracer";
 import { plainAddress } from "../utils/addresses";
@@ -264,10 +264,18 @@ export abstract class Server extends EventEmitter {
    */
   errorForClient(thrown: unknown, what: string, isLogged = false): unknown {
     const { error, id } = shownToClients(thrown);
-    const facts = id === undefined ? undefined : { errorId: id };
-    if (facts || isLogged)
+    if (id !== undefined || isLogged) {
+      const { stack } = toError(thrown);
+      const facts = id === undefined ? { stack } : { errorId: id, stack };
       this.log(`${what}: ${errorText(thrown)}`, "error", facts);
+    }
     return error;
+  }
+
+  /** The error for a client whose verb failed; it is logged, unless it is meant for clients. */
+  failedVerb(thrown: unknown, verb: string): unknown {
+    const what = `the verb \`${verb}\` failed`;
+    return this.errorForClient(thrown, what, !isIntended(thrown));
   }
 
   /** The error for a client whose response could not be built or sent, such as one that JSON cannot express; it is logged. */

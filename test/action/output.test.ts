@@ -39,8 +39,23 @@ describe("in development and test", () => {
     await expect(
       respond(user, { id: 1, tags: [{ text: "a" }, { text: 2 }] }),
     ).rejects.toThrow(misfit("tags.1.text: Invalid input: expected string"));
-    await expect(respond(user, undefined)).rejects.toThrow(misfit("Invalid"));
+    await expect(respond(user, "Ada")).rejects.toThrow(misfit("Invalid"));
   });
+
+  test.each([undefined, null])(
+    "what `run` writes to the response, returning %s, is sent as it is",
+    async (returned) => {
+      const write = ({ response }: { response: Record<string, unknown> }) => {
+        response.at = "x";
+        return returned;
+      };
+      const runs = [write, async (data: any) => write(data)];
+      for (const run of runs) {
+        addAction("answer", { name: "answer", output: user, run });
+        expect(await action.run("answer")).toEqual({ at: "x" });
+      }
+    },
+  );
 
   test("a response that fits has only the named properties", async () => {
     const response = {

@@ -1080,6 +1080,18 @@ describe("HTTP", () => {
     );
   });
 
+  test("names of Object.prototype are no routes", async () => {
+    const seen: string[] = [];
+    const url = await serve((req, res) => {
+      seen.push(`${req.method} ${req.url}`);
+      res.end("{}");
+    });
+    const client = open(url, { routes: { at: ["get", "/at"] } });
+    const names = ["toString", "valueOf", "constructor", "__proto__"];
+    for (const name of names) await client.call(name);
+    expect(seen).toEqual(names.map((name) => `POST /api?action=${name}`));
+  });
+
   test("values of a path are the texts of a query; what has none is sent as JSON", async () => {
     const seen: string[] = [];
     const url = await serve((req, res) => {

@@ -272,7 +272,7 @@ test("the folder of another package is left alone, and an own one is written aga
   expect(() => writeClientPackage({ out: other, dist })).toThrow(
     "is that of another package",
   );
-  for (const name of ["Bad Name!", "../up", ".hidden"])
+  for (const name of ["Bad Name!", "../up", ".hidden", "node_modules"])
     expect(() => writeClientPackage({ out, dist, name })).toThrow(
       "npm takes no package with the name",
     );

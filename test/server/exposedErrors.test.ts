@@ -432,6 +432,62 @@ describe.each([false, true])(
   },
 );
 
+describe.each(["all", "intended"] as const)(
+  "an exception in a hook of chat (exposeMessages: %s)",
+  (exposeMessages) => {
+    const thrown: { error: Error } = { error: new Error() };
+    beforeEach(async () => {
+      config.errors.exposeMessages = exposeMessages;
+      await chatRoom.add("hooked");
+      await chatRoom.addMiddleware({
+        name: "fails",
+        join: () => {
+          throw thrown.error;
+        },
+      });
+    });
+    afterEach(async () => {
+      delete api.chatRoom.middleware.fails;
+      api.chatRoom.globalMiddleware = api.chatRoom.globalMiddleware.filter(
+        (name) => name !== "fails",
+      );
+      await chatRoom.destroy("hooked");
+    });
+    const overWebsockets = async () => {
+      const client = await connectWebsocket();
+      await client.request({ event: "roomAdd", room: "hooked" });
+      client.close();
+    };
+    const overTcpLines = async () => {
+      const peer = await SocketPeer.connect();
+      await peer.next();
+      await peer.ask("roomAdd hooked");
+    };
+
+    test.each([overWebsockets, overTcpLines])(
+      "is logged with the verb and its stack, unless it is for clients (%#)",
+      async (join) => {
+        thrown.error = new HttpError(403, "members only");
+        await join();
+        const failed = () =>
+          lines.lines.filter(({ message }) =>
+            message.includes("roomAdd` fail"),
+          );
+        expect(failed()).toEqual([]);
+        thrown.error = new TypeError("a bug");
+        await join();
+        expect(failed()).toEqual([
+          expect.objectContaining({
+            level: "error",
+            message: expect.stringContaining("TypeError: a bug"),
+            stack: thrown.error.stack,
+          }),
+        ]);
+      },
+    );
+  },
+);
+
 describe("a verb that fails unexpectedly", () => {
   beforeEach(() => {
     config.errors.exposeMessages = "intended";

@@ -5,6 +5,7 @@ import { packageRoot } from "../../environment/runtime";
 import { readActionheroVersion } from "../../environment/env";
 import { toError } from "../../errors";
 import { fileExists } from "../../utils/fileUtils";
+import { MAX_NAME, REFUSED_NAMES } from "../../utils/packageNames";
 import { type Flavour, jestConfig } from "./templates";
 
 export interface PackageJson {
@@ -98,10 +99,8 @@ export function packageName(folder: string): string {
     .toLowerCase()
     .replace(/[^a-z0-9._~-]+/g, "-")
     .replace(/^[._-]+|-+$/g, "")
-    .slice(0, 214);
-  const isRefused = ["", "node_modules", "favicon.ico", "actionhero"].includes(
-    name,
-  );
+    .slice(0, MAX_NAME);
+  const isRefused = name === "" || REFUSED_NAMES.includes(name);
   return isRefused ? "my_actionhero_project" : name;
 }
 

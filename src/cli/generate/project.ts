@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { fileExists } from "../../utils/fileUtils";
+import { checkPackageName } from "../../utils/packageNames";
 import {
   adaptSource,
   adaptTemplate,
@@ -100,13 +101,16 @@ const EXAMPLE_TEMPLATES = {
 /**
  * Write a project into a folder; existing files are kept.
  * @param onFile called with each file before it is written
+ * @throws Error if ES modules are wanted beside CommonJS sources
  */
 export function generateProject(
   folder: string,
   { minimal = false, esm = false }: ProjectOptions = {},
   onFile?: (file: string) => void,
 ): void {
-  const isModule = esm || readPackageJson(folder)?.type === "module";
+  const present = readPackageJson(folder);
+  const isModule = esm || present?.type === "module";
+  if (isModule && present && present.type !== "module") refuseCommonJs(folder);
   const flavour = isModule ? "esm" : "commonjs";
   const scaffold = new Scaffold(
     folder,
@@ -128,6 +132,20 @@ export function generateProject(
   const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
   scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
   writeSecrets(folder);
+}
+
+/** As ES modules, present CommonJS sources would fail at the start only. */
+function refuseCommonJs(folder: string): void {
+  const source = path.join(folder, "src");
+  const inSource = fs.existsSync(source)
+    ? fs.readdirSync(source, { recursive: true, encoding: "utf8" })
+    : [];
+  const own = [...fs.readdirSync(folder), ...inSource];
+  const file = own.find((name) => /\.[jt]sx?$/.test(name));
+  if (file !== undefined)
+    throw new Error(
+      `this folder has CommonJS sources (${file}): leave out --esm, or set "type": "module" in package.json and convert them`,
+    );
 }
 
 function writeTemplates(
@@ -258,7 +276,7 @@ const PLUGIN_TEST_DIRECTORIES = [
 /**
  * Write a plugin into a folder; existing files are kept, and a package.json gets what it lacks.
  * @param given the name of the package (default: that of the package.json, else `my_actionhero_plugin`)
- * @throws Error if the folder is a project
+ * @throws Error if the folder is a project, and for a name that npm refuses
  */
 export function generatePlugin(folder: string, given?: string): void {
   if (fs.existsSync(path.join(folder, "src")))
@@ -270,6 +288,7 @@ export function generatePlugin(folder: string, given?: string): void {
     name?: string;
   };
   const name = given ?? own;
+  checkPackageName(name);
   const wanted = pluginPackageJson(folder, name);
   const scaffold = new Scaffold(folder);
   const { actionhero, ...dependencies } = present?.dependencies ?? {};

@@ -480,7 +480,7 @@ export class SocketClient implements Holder {
         send(this, { ...reply, ...more, ...this.legacyFields(verb, data) });
       }
     } catch (error) {
-      const shown = this.server.errorForClient(error, "a verb failed");
+      const shown = this.server.failedVerb(error, verb);
       send(this, { ...errorReply(shown, messageId), ...codeFieldsOf(error) });
     } finally {
       this.settle();

@@ -166,7 +166,7 @@ async function replyToVerb(
     const data: unknown = await connection.verbs(String(verb), args);
     reply = withFields(verbSuccess(data), replyFields(verb, connection));
   } catch (error) {
-    const shown = server.errorForClient(error, "a verb failed");
+    const shown = server.failedVerb(error, String(verb));
     reply = withFields(verbFailure(shown, fields), codeFieldsOf(error));
   }
   await server.sendMessage(connection, reply, messageId);

@@ -107,6 +107,18 @@ describe("a plugin", () => {
     expect(exitCode).toBe(3);
   });
 
+  test.each("Bad Name,../x,UPPER,node_modules,.x,actionhero,@Up/x".split(","))(
+    "npm would refuse the name %s, so that nothing is written",
+    (name) => {
+      const empty = new TemporaryProject({});
+      expect(() => generatePlugin(empty.root, name)).toThrow(
+        `npm takes no package with the name ${name}`,
+      );
+      expect(fs.existsSync(empty.path("package.json"))).toBe(false);
+      empty.remove();
+    },
+  );
+
   describe("in a folder that is a package", () => {
     const written = (name?: string) => {
       const print = jest

@@ -2,7 +2,11 @@ import * as fs from "fs";
 import * as path from "path";
 import * as ts from "typescript";
 import { adaptSource } from "../../../src/cli/generate/templates";
-import { generatedProject } from "../../support/generatedProject";
+import {
+  generatedProject,
+  generateQuietly,
+  linkedProject,
+} from "../../support/generatedProject";
 import { repositoryRoot } from "../../support/temporaryProject";
 
 const folder = path.join(repositoryRoot, "config");
@@ -59,6 +63,32 @@ test.each([
   try {
     const text = fs.readFileSync(project.path("package.json"), "utf8");
     expect(JSON.parse(text)).toMatchObject({ ...initialised, type });
+  } finally {
+    project.remove();
+  }
+});
+
+test.each([
+  ["src/server.ts", { type: "commonjs" }],
+  ["index.js", {}],
+])("ES modules are not generated beside %s of %j", (file, type) => {
+  const text = JSON.stringify({ name: "made", ...type });
+  const project = linkedProject({ "package.json": text, [file]: "" });
+  try {
+    expect(() => generateQuietly(project.root, { esm: true })).toThrow(
+      `has CommonJS sources (${path.basename(file)})`,
+    );
+    expect(fs.readFileSync(project.path("package.json"), "utf8")).toBe(text);
+    expect(fs.existsSync(project.path("tsconfig.json"))).toBe(false);
+  } finally {
+    project.remove();
+  }
+});
+
+test("a project of ES modules may be generated again", () => {
+  const project = generatedProject({ esm: true });
+  try {
+    expect(() => generateQuietly(project.root, { esm: true })).not.toThrow();
   } finally {
     project.remove();
   }
