@@ -108,10 +108,8 @@ export function generateProject(
   { minimal = false, esm = false }: ProjectOptions = {},
   onFile?: (file: string) => void,
 ): void {
-  const present = readPackageJson(folder);
-  const isModule = esm || present?.type === "module";
-  if (isModule && present && present.type !== "module") refuseCommonJs(folder);
-  const flavour = isModule ? "esm" : "commonjs";
+  const flavour = flavourFor(folder, esm);
+  const isModule = flavour === "esm";
   const scaffold = new Scaffold(
     folder,
     (source, file) => newProjectSource(file, source, flavour),
@@ -132,6 +130,15 @@ export function generateProject(
   const tsconfig = isModule ? "tsconfig.esm.json" : "tsconfig.json";
   scaffold.write("tsconfig.json", readTemplate(`project/${tsconfig}`));
   writeSecrets(folder);
+}
+
+/** @throws Error if ES modules are wanted beside CommonJS sources */
+function flavourFor(folder: string, esm: boolean): Flavour {
+  const present = readPackageJson(folder);
+  if (present?.type === "module") return "esm";
+  if (!esm) return "commonjs";
+  if (present) refuseCommonJs(folder);
+  return "esm";
 }
 
 /** As ES modules, present CommonJS sources would fail at the start only. */
