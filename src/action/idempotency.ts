@@ -1,5 +1,6 @@
 /** `idempotent` actions: a repeated call with the same key gets the response of the first. */
 import { settings } from "../config/settings";
+import { AsyncResource } from "node:async_hooks";
 import { createHash, randomBytes } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -9,12 +10,13 @@ import { type ErrorCode, HttpError, toError } from "../errors";
 import { UploadedFile } from "../input/file";
 import { log } from "../log/log";
 import { isPlainObject } from "../utils/objects";
-import { withTimeout } from "../utils/promises";
+import { promiseOf, timerMs, withTimeout } from "../utils/promises";
 import type { ActionProcessor } from "./actionProcessor";
 import { requestOf, callerOf } from "./caller";
 import { api, IN_LINE } from "../api";
 import { A, B, defineOperation, defineTimed } from "../redis/script";
 import { runAtomically } from "../redis/atomic";
+import { operationTimeout } from "../redis/clients";
 import { shutdownTimeLeft } from "../config/shutdown";
 
 /** Settings for the stored responses of an `idempotent` action. */
@@ -104,9 +106,12 @@ export async function runOnce(
     await settle(data, found.drop());
     throw error;
   }
-  const kept = keptOf(data, returned, before);
   const { ttl = DEFAULT_TTL_MS } = optionsOf(data);
-  await settle(data, kept === undefined ? found.drop() : found.keep(kept, ttl));
+  const end = () => {
+    const kept = keptOf(data, returned, before);
+    return kept === undefined ? found.drop() : found.keep(kept, ttl);
+  };
+  await settle(data, inTurn(end));
   return returned;
 }
 
@@ -409,8 +414,38 @@ interface CallState {
 
 const RUNNING: CallState = { how: "renew", ms: RECORD_MS, response: "" };
 
-/** The responses that redis did not get, and which wait in the memory of this process, in bytes. A test may lower the maximum. */
-export const waitingResponses = { bytes: 0, maxBytes: 64 * 1024 * 1024 };
+/** The responses that redis has not confirmed, and which this process therefore holds, in bytes. A test may lower the limits. */
+export const waitingResponses = {
+  bytes: 0,
+  /** From this size on, further calls wait before the text of their response is made. */
+  maxAtOnce: 16 * 1024 * 1024,
+  maxBytes: 64 * 1024 * 1024,
+};
+
+/** The ends of calls that wait, the longest wait first. */
+const turns = new Set<() => void>();
+
+/** End a call, at once or when redis has confirmed others, but at the latest after `redis.operationTimeout`. */
+function inTurn(end: () => Promise<void>): Promise<void> {
+  if (waitingResponses.bytes < waitingResponses.maxAtOnce) return end();
+  return new Promise((resolve, reject) => {
+    const go = AsyncResource.bind(() => {
+      turns.delete(go);
+      clearTimeout(timer);
+      promiseOf(end).then(resolve, reject);
+    });
+    const timer = setTimeout(go, timerMs(operationTimeout()));
+    turns.add(go);
+  });
+}
+
+/** Each end counts its text before the next one begins. */
+function takeTurns(): void {
+  for (const go of turns) {
+    if (waitingResponses.bytes >= waitingResponses.maxAtOnce) return;
+    go();
+  }
+}
 
 /** Stored in place of a response beyond the maximum: the call must not run again. */
 const LOST = JSON.stringify({ isLost: true } satisfies Partial<Kept>);
@@ -444,7 +479,7 @@ export class Claim {
    * @throws Error if redis did not get it; it is sent again until it did
    */
   keep(response: string, ttlMs: number): Promise<void> {
-    return this.end({ how: "keep", ms: ttlMs, response });
+    return this.end({ how: "keep", ms: ttlMs, response: this.count(response) });
   }
 
   /**
@@ -481,27 +516,21 @@ export class Claim {
       if (!isOwn && state.how === "keep")
         logUnstored(new Error("its key was claimed again meanwhile"));
       if (!isOwn || state !== RUNNING) this.release();
-    } catch (error) {
-      this.limitMemory();
-      throw error;
     } finally {
       this.pending--;
     }
   }
 
-  /** Redis did not get the response, which waits here from now on. */
-  private limitMemory(): void {
-    const { state } = this;
-    if (this.bytes > 0 || state.how !== "keep" || !claims.has(this)) return;
-    if (state.response === LOST) return;
-    const bytes = Buffer.byteLength(state.response);
+  /** @returns what is stored: without room for the response, that it is lost */
+  private count(response: string): string {
+    const bytes = Buffer.byteLength(response);
     if (waitingResponses.bytes + bytes > waitingResponses.maxBytes) {
       logUnstored(new Error("too many wait for redis"));
-      this.state = { ...state, response: LOST };
-      return;
+      return LOST;
     }
     this.bytes = bytes;
     waitingResponses.bytes += bytes;
+    return response;
   }
 
   private release(): void {
@@ -509,6 +538,7 @@ export class Claim {
     claims.delete(this);
     waitingResponses.bytes -= this.bytes;
     this.bytes = 0;
+    takeTurns();
   }
 
   private settle({ how, ms, response }: CallState): Promise<number> {
@@ -536,6 +566,7 @@ export class Claim {
 
 /** At a stop: the calls have ended, and redis gets what it does not know yet. */
 export async function closeClaims(): Promise<void> {
+  for (const go of turns) go();
   await withTimeout(
     shutdownTimeLeft(),
     Promise.all([...claims].map((claimed) => claimed.close())),

@@ -494,6 +494,42 @@ describeOnRedis("idempotent actions while redis is away", () => {
     expect(again.json.error).toMatch(/has succeeded/);
   });
 
+  test("of many calls that end at once, the responses are made a few at a time, and all are stored", async () => {
+    const { maxAtOnce } = waitingResponses;
+    waitingResponses.maxAtOnce = 100;
+    const keep = Object.getOwnPropertyDescriptor(Claim.prototype, "keep")!
+      .value as (this: Claim, text: string, ms: number) => Promise<void>;
+    let most = 0;
+    const spy = jest
+      .spyOn(Claim.prototype, "keep")
+      .mockImplementation(function (this: Claim, text, ttl) {
+        const kept = keep.call(this, text, ttl);
+        most = Math.max(most, waitingResponses.bytes);
+        return kept;
+      });
+    try {
+      const keys = Array.from({ length: 9 }, (_, at) => `many${at}`);
+      const calls = keys.map((key) => pay(key));
+      await until(() => runs === keys.length);
+      gates.emit("goOn");
+      const replies = await Promise.all(calls);
+      expect(replies.map(({ status }) => status)).toEqual(keys.map(() => 200));
+      expect(spy).toHaveBeenCalledTimes(keys.length);
+      const sizes = spy.mock.calls.map(([text]) => Buffer.byteLength(text));
+      // the limit, and the response that exceeds it; all together are far more
+      expect(most).toBeLessThan(100 + Math.max(...sizes));
+      expect(most).toBeGreaterThan(0);
+      await until(() => waitingResponses.bytes === 0);
+      const again = await Promise.all(keys.map((key) => pay(key)));
+      expect(again.map(({ json }) => json.run)).toEqual(
+        replies.map(({ json }) => json.run),
+      );
+    } finally {
+      spy.mockRestore();
+      waitingResponses.maxAtOnce = maxAtOnce;
+    }
+  });
+
   test("a stop stores what redis did not get before", async () => {
     const held = (await claim("stop", "d")) as Claim;
     server.pause();
