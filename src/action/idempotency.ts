@@ -516,6 +516,9 @@ export class Claim {
       if (!isOwn && state.how === "keep")
         logUnstored(new Error("its key was claimed again meanwhile"));
       if (!isOwn || state !== RUNNING) this.release();
+    } catch (error) {
+      if (!claims.has(this)) this.release(); // another has the key: nothing is sent again
+      throw error;
     } finally {
       this.pending--;
     }
