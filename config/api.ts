@@ -39,9 +39,9 @@ export const DEFAULT = {
       simultaneousActions: 5,
       // the maximum of connections of one address to all servers of this process; 0 for no limit
       maxConnectionsPerAddress: 0,
-      // bytes of bodies, messages and params of all clients in memory; beyond it, requests of more than 16 KiB are
-      // refused (HTTP 503, a websocket is closed with 1013). undefined: an eighth of the heap limit; 0 or null for
-      // no limit
+      // bytes of bodies, messages and params of all clients in memory, for requests of more than 16 KiB together and
+      // again for smaller ones together; beyond it, requests are refused (HTTP 503, a websocket is closed with 1013).
+      // undefined: an eighth of the heap limit; 0 or null for no limit
       maxHeldBytes: undefined as number | null | undefined,
       // bytes of responses and messages that wait until their clients read them, of all clients together; beyond it, the
       // slowest client is disconnected. undefined: a quarter of the heap limit; 0 or null for no limit

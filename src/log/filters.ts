@@ -43,6 +43,11 @@ export function isFiltering(): boolean {
   return pathsOf(paramPaths()).length > 0;
 }
 
+/** Whether `config.logger.redact` names anything. */
+export function isRedacting(): boolean {
+  return pathsOf(settings().logger.redact).length > 0;
+}
+
 /** The fields of a log line without the values at the paths of `config.logger.redact`; an error stays an error. */
 export function redactFields(fields: unknown): unknown {
   if (typeof fields !== "object" || fields === null) return fields;

@@ -7,8 +7,9 @@ import type {
 } from "../config/types";
 import { settings } from "../config/settings";
 import { cutText, plainText } from "./escape";
-import { redactFields } from "./filters";
+import { isRedacting, redactFields } from "./filters";
 import {
+  asText,
   type BufferedTransport,
   isOwnTransport,
   lineMakerOf,
@@ -46,6 +47,7 @@ export function log(
   data?: any,
 ): void {
   if (typeof message === "string") message = cutText(message);
+  else [message, data] = readableMessage(message, data);
   writeToAll({ message, severity, isEscaped: false }, data);
 }
 
@@ -84,6 +86,28 @@ function writeToAll(
       write(logger, line, unreadable(error));
     }
   }
+}
+
+/**
+ * A message that is not a text, such as a caught error: where values are redacted, it becomes one, because its properties
+ * would be fields that nobody redacted. An error adds its stack to the fields.
+ */
+function readableMessage(message: unknown, data: unknown): [string, unknown] {
+  if (!isRedacting()) return [message as string, data];
+  if (message instanceof Error) {
+    const { stack } = message;
+    const fields = typeof data === "object" ? data : undefined;
+    return [cutText(plainText(message)), { stack, ...fields }];
+  }
+  return [cutText(shownText(readableFields({ message }))), data];
+}
+
+function shownText(fields: unknown): string {
+  const { message, unprintable } = fields as {
+    message?: unknown;
+    unprintable?: string;
+  };
+  return unprintable ?? asText(message);
 }
 
 /** As `completeFields`: log lines are often written where an error is handled, so they must not throw one. */

@@ -336,10 +336,11 @@ function toShortLine(info: LogInfo, line: string): string {
     : escapeJson(shorter);
 }
 
-/** The line without its long fields, one of which could not be encoded. */
+/** The line without its long fields, one of which could not be encoded; of errors, with what tells where they come from. */
 function unprintable(info: LogInfo, why: string): string {
   const kept = Object.entries(info)
-    .filter(([name, value]) => isShort(name) && isShort(value))
+    .map(([name, value]) => [name, shortOf(name, value)] as const)
+    .filter(([name, value]) => isShort(name) && value !== undefined)
     .slice(0, MAX_KEPT_FIELDS);
   return escapeJson(
     JSON.stringify({
@@ -352,13 +353,28 @@ function unprintable(info: LogInfo, why: string): string {
   );
 }
 
+/** @returns undefined for a field that is left out */
+function shortOf(field: string, value: unknown): unknown {
+  if (isShort(value)) return value;
+  if (field === "stack" && typeof value === "string")
+    return cutText(value, CUT_LENGTH);
+  const { name, message, stack } = Object(value) as Partial<Error>;
+  if (typeof stack !== "string" || typeof message !== "string")
+    return undefined;
+  return {
+    name: cutText(String(name), MAX_KEPT_LENGTH),
+    message: cutText(message, MAX_KEPT_LENGTH),
+    stack: cutText(stack, CUT_LENGTH),
+  };
+}
+
 function isShort(value: unknown): boolean {
   if (typeof value === "string") return value.length <= MAX_KEPT_LENGTH;
   return typeof value === "number" || typeof value === "boolean";
 }
 
 /** JSON for objects that have no text of their own; cut, as results of tasks may be large. */
-function asText(value: unknown): string {
+export function asText(value: unknown): string {
   const text = plainText(value);
   if (typeof value !== "object" || !text.includes("[object ")) return text;
   const json = jsonForLogging(value, undefined, errorsInJson()) ?? text;

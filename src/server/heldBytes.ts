@@ -23,7 +23,7 @@ export const STALLED_SENDER_MS = 5_000;
 
 /**
  * How long a client that reads its output may make no progress, in ms. The system takes output in bursts of up to a third of
- * its buffer of 4 MiB, so a client that reads 60 KB/s makes no progress for 18 s.
+ * its buffer of 4 MiB, so a client that reads 60 KB/s makes no progress for 23 s.
  */
 export const STALLED_READER_MS = 30_000;
 
@@ -247,7 +247,7 @@ class HeldBytes {
     const count = this.refusals.count();
     if (count === 0) return;
     log(
-      `refusing requests: clients make the server hold ${this.large + this.small} bytes already (general.maxHeldBytes is ${settings().general.maxHeldBytes})`,
+      `refusing requests: clients make the server hold ${this.large} bytes in large requests and ${this.small} in small ones (general.maxHeldBytes is ${settings().general.maxHeldBytes} for each)`,
       "warning",
       { count },
     );

@@ -172,6 +172,41 @@ describe("log", () => {
     ]);
   });
 
+  test("where values are redacted, a message that is an error or an object is a text, without its secrets", async () => {
+    const { log, flushLogs } = load({ logger: { redact: ["**.password"] } });
+    const secret = { password: "s3cret" };
+    const error = Object.assign(new Error("failed", { cause: secret }), secret);
+    const messages: unknown[] = [error, [secret], secret, 5, null, undefined];
+    for (const message of messages) log(message as string, "error", { id: 1 });
+    await flushLogs();
+    const lines = written();
+    expect(JSON.stringify(lines)).not.toContain("s3cret");
+    expect(lines).toMatchObject([
+      { message: "Error: failed", stack: error.stack, id: 1 },
+      { message: expect.stringContaining("FILTERED"), id: 1 },
+      { message: expect.stringContaining("FILTERED"), id: 1 },
+      { message: "5" },
+      { message: "null" },
+      { message: "undefined" },
+    ]);
+  });
+
+  test("an error with a circular property keeps its text and stack", async () => {
+    const { log, flushLogs } = load();
+    const error = new TypeError("of a request");
+    const request = { error };
+    Object.assign(error, { request });
+    log("failed", "error", { error, stack: error.stack });
+    await flushLogs();
+    const stack = expect.stringContaining("log.test.ts");
+    expect(written()[0]).toMatchObject({
+      message: "failed",
+      error: { name: "TypeError", message: "of a request", stack },
+      stack,
+      unprintable: expect.stringContaining("circular"),
+    });
+  });
+
   test.each([[undefined], [null], [5], [{ a: 1 }], [new Error("x")]])(
     "a message that is not a text, %p, throws nothing",
     async (message) => {
