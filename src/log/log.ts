@@ -90,7 +90,7 @@ function writeToAll(
 
 /**
  * A message that is not a text, such as a caught error: where values are redacted, it becomes one, because its properties
- * would be fields that nobody redacted. An error adds its stack to the fields.
+ * would be fields without redaction. An error adds its stack to the fields.
  */
 function readableMessage(message: unknown, data: unknown): [string, unknown] {
   if (!isRedacting()) return [message as string, data];
