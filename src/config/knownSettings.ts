@@ -190,7 +190,7 @@ function statuses(
   );
 }
 
-/** The methods that routes can have. */
+/** The methods that routes can have; a test compares them with those of the router, which is a layer above. */
 export const ROUTE_METHODS: readonly string[] = [
   "all",
   "head",
@@ -227,7 +227,7 @@ const port = rule(
   "a port, from 0 to 65535",
   (value) => typeof value !== "number" || isPort(value),
 );
-/** Also as the text of an environment variable, where an empty one is none; no unix socket. */
+/** A TCP port: a number, or its text from an environment variable (empty: unset). Unix sockets are refused. */
 const plainPort = rule(
   "a port, from 0 to 65535",
   (value) => value === "" || isPort(portOf(value)),
@@ -447,7 +447,7 @@ function isOrigin(value: unknown): boolean {
 /**
  * The values of the framework's own settings that are not accepted. Those of plugins are not judged: their defaults do
  * not say what else they accept.
- * @param levels those that the loggers know
+ * @param levels the levels of the loggers, and of the framework
  */
 export function invalidValues(
   config: ActionheroConfigInterface,

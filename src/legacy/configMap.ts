@@ -126,7 +126,7 @@ function withOwnFunctions(settings: Settings): Settings {
   return hasFunctions ? { ...settings, _toExpand: false } : settings;
 }
 
-/** The settings without those that are not given. */
+/** The settings that have a value. */
 function given(settings: Settings): Settings {
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== undefined),

@@ -10,7 +10,7 @@ import { findProjectRoot } from "../environment/runtime";
 /** The configuration of such projects; what is named so reaches the processes that this one starts, too. */
 export const profileFolder = path.join(__dirname, "config");
 
-/** Files and folders that only projects of today have, and those that only projects of version 3 have. */
+/** Files and folders by which current projects and those of version 3 are recognized. */
 const TODAY = ["src/config", "dist/config"];
 const OLD = ["config.js", "config.json", "actions"];
 

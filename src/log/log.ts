@@ -94,20 +94,17 @@ function writeToAll(
  */
 function readableMessage(message: unknown, data: unknown): [string, unknown] {
   if (!isRedacting()) return [message as string, data];
-  if (message instanceof Error) {
+  try {
+    if (!(message instanceof Error)) {
+      const shown = redactFields({ message }) as { message: unknown };
+      return [cutText(asText(shown.message)), data];
+    }
     const { stack } = message;
     const fields = typeof data === "object" ? data : undefined;
     return [cutText(plainText(message)), { stack, ...fields }];
+  } catch (error) {
+    return [unreadable(error).unprintable, data]; // a getter that throws
   }
-  return [cutText(shownText(readableFields({ message }))), data];
-}
-
-function shownText(fields: unknown): string {
-  const { message, unprintable } = fields as {
-    message?: unknown;
-    unprintable?: string;
-  };
-  return unprintable ?? asText(message);
 }
 
 /** As `completeFields`: log lines are often written where an error is handled, so they must not throw one. */
@@ -124,7 +121,7 @@ function unreadable(error: unknown): { unprintable: string } {
   return { unprintable: `cannot be shown: ${plainText(error)}` };
 }
 
-/** The fields with the id of the work, and without those that `config.logger.redact` names. */
+/** Adds the id of the work to the fields, and hides the paths of `config.logger.redact`. */
 function completeFields(data: unknown): unknown {
   const requestId = currentWork.id?.();
   const fields =
@@ -182,7 +179,7 @@ function levelOf(logger: winston.Logger, severity: unknown): string {
     : "info";
 }
 
-/** The levels of the framework and those that at least one of the loggers has; empty without loggers. */
+/** The levels of the framework and of all loggers; empty without loggers. */
 export function knownLevels(): string[] {
   if (loggers.length === 0) return [];
   const all = [loggerTools, ...loggers].map(({ levels }) => levels);

@@ -149,7 +149,7 @@ export function workingOn(
   return requireQueue().workingOn(workerName, queues);
 }
 
-/** The current jobs of all workers; `"started"` for those that wait. */
+/** The current jobs of all workers; `"started"` for idle workers. */
 export function allWorkingOn(): Promise<{
   [workerName: string]: WorkerActivity;
 }> {

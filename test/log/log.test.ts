@@ -177,6 +177,13 @@ describe("log", () => {
     const secret = { password: "s3cret" };
     const error = Object.assign(new Error("failed", { cause: secret }), secret);
     const messages: unknown[] = [error, [secret], secret, 5, null, undefined];
+    const fail = () => {
+      throw new Error("a getter");
+    };
+    messages.push(
+      Object.defineProperty(new Error("x"), "stack", { get: fail }),
+      new Proxy({}, { ownKeys: fail }),
+    );
     for (const message of messages) log(message as string, "error", { id: 1 });
     await flushLogs();
     const lines = written();
@@ -188,6 +195,8 @@ describe("log", () => {
       { message: "5" },
       { message: "null" },
       { message: "undefined" },
+      { message: "cannot be shown: Error: a getter", id: 1 },
+      { message: "cannot be shown: Error: a getter", id: 1 },
     ]);
   });
 
